@@ -1,0 +1,181 @@
+//! The rules. A decision reads rows, and says which events follow from a command, or why none do.
+//!
+//! Checks stand in the order in which a person would explain them: is the request sensible, does
+//! what it names exist, was it done before, is there enough.
+
+mod catalog;
+mod reservations;
+mod stock;
+mod upkeep;
+
+use crate::command::{Command, Context, Line, Request};
+use crate::event::Event;
+use crate::fold::{Remembered, remembered};
+use crate::id::{LocationId, SiteId, Sku};
+use crate::limits::{LINE_NUMBERS_BYTES_MAX, LINES_MAX};
+use crate::location::Location;
+use crate::product::{Item, Status};
+use crate::refusal::{Refusal, Stop};
+use crate::view::{View, ViewError, derived, row, rows_of_sites};
+
+/// What a request leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// These events, to be appended and folded.
+    Events(Vec<Event>),
+    /// The same request was answered before; nothing happens again.
+    Repeat(Remembered),
+}
+
+/// Decides a request: its key first, then its command.
+pub fn decide(view: &dyn View, request: &Request, context: Context<'_>) -> Result<Decision, Stop> {
+    if let Some(key) = &request.idempotency
+        && let Some(before) = remembered(view, context.site, context.now.day(), &key.scope)?
+    {
+        let same = before.fingerprint == key.fingerprint;
+        return if same { Ok(Decision::Repeat(before)) } else { Err(Refusal::KeyReused.into()) };
+    }
+    let events = events(view, &request.command, context)?;
+    Ok(Decision::Events(events))
+}
+
+/// Decides a command.
+pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Result<Vec<Event>, Stop> {
+    let rules = Rules { view, context };
+    match command {
+        Command::CreateProduct { id, sku, title, selling } => rules.create_product(id.as_ref(), sku, title, *selling),
+        Command::ChangeProduct { id, title, status, expected } => {
+            rules.change_product(id, title.as_ref(), *status, *expected)
+        }
+        Command::AddVariant { id, sku, title, selling } => rules.add_variant(id, sku, title.as_ref(), *selling),
+        Command::ChangeVariant { id, sku, title, selling, expected } => {
+            rules.change_variant(id, sku, title.as_ref(), *selling, *expected)
+        }
+        Command::OpenLocation { id, name } => rules.open_location(id, name),
+        Command::RenameLocation { id, name, expected } => rules.rename_location(id, name, *expected),
+        Command::Receive { from, lines, note } => rules.receive(*from, lines, note),
+        Command::Issue { lines, note } => rules.issue(lines, note),
+        Command::Ship { reservation, lines, note } => rules.ship(*reservation, lines.as_deref(), note),
+        Command::WriteOff { line, from_unavailable, note } => rules.write_off(line, *from_unavailable, note),
+        Command::Count { sku, location, counted, expected, note } => {
+            rules.count(sku, location, *counted, *expected, note)
+        }
+        Command::Adjust { sku, location, unavailable, safety_stock } => {
+            rules.adjust(sku, location, *unavailable, *safety_stock)
+        }
+        Command::Reserve { id, owner, lines, hold_ms } => rules.reserve(*id, owner.as_ref(), lines, *hold_ms),
+        Command::Extend { id, hold_ms } => rules.extend(*id, *hold_ms),
+        Command::Commit { id } => rules.commit(*id),
+        Command::Release { id } => rules.release(*id),
+        Command::CreateKey { id, role, digest } => rules.create_key(id, *role, *digest),
+        Command::EndDueHolds { ids } => rules.end_due_holds(ids),
+        Command::StartDay => rules.start_day(),
+    }
+}
+
+/// What every rule looks at.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    view: &'a dyn View,
+    context: Context<'a>,
+}
+
+impl<'a> Rules<'a> {
+    /// The item behind a SKU, which must exist.
+    fn item(self, sku: &Sku) -> Result<Item, Stop> {
+        let item = derived::<Item>(self.view, sku)?;
+        item.ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() }.into())
+    }
+
+    /// The item behind a SKU, which must be for sale.
+    fn item_for_sale(self, sku: &Sku) -> Result<Item, Stop> {
+        match self.item(sku)? {
+            Item { status: Status::Archived, product, .. } => {
+                Err(Refusal::ProductArchived { sku: sku.clone(), id: product }.into())
+            }
+            item => Ok(item),
+        }
+    }
+
+    /// The home site of a location, which must exist.
+    fn home(self, location: &LocationId) -> Result<SiteId, Stop> {
+        if row::<Location>(self.view, self.context.site, location)?.is_some() {
+            return Ok(self.context.site.clone());
+        }
+        let elsewhere = rows_of_sites::<Location>(self.view, location)?;
+        match elsewhere.into_iter().next() {
+            Some((home, _)) => Ok(home),
+            None => Err(Refusal::UnknownLocation { location: location.clone() }.into()),
+        }
+    }
+
+    /// A location whose books are kept here.
+    fn home_here(self, location: &LocationId) -> Result<(), Stop> {
+        let home = self.home(location)?;
+        if home == *self.context.site {
+            return Ok(());
+        }
+        Err(Refusal::OwnedElsewhere { location: location.clone(), home }.into())
+    }
+
+    /// Refuses an empty or an overlong list, and sums lines of one item: each item once, in the
+    /// order of its first line.
+    fn summed(self, lines: &[Line]) -> Result<Vec<Demand>, Stop> {
+        if lines.is_empty() {
+            return Err(Refusal::Nothing { what: "lines" }.into());
+        }
+        limit("lines", lines.len() as u64, LINES_MAX as u64)?;
+        let mut place = std::collections::BTreeMap::new();
+        let mut demand: Vec<Demand> = Vec::with_capacity(lines.len());
+        for line in lines {
+            let at = *place.entry((&line.sku, &line.location)).or_insert(demand.len());
+            match demand.get_mut(at) {
+                Some(same) => same.quantity += line.quantity.units(),
+                None => demand.push(Demand {
+                    sku: line.sku.clone(),
+                    location: line.location.clone(),
+                    quantity: line.quantity.units(),
+                }),
+            }
+        }
+        for item in &demand {
+            limit("units", item.quantity, crate::limits::QUANTITY_MAX)?;
+        }
+        Ok(demand)
+    }
+}
+
+/// Units of one item that a command asks for in total.
+struct Demand {
+    sku: Sku,
+    location: LocationId,
+    quantity: u64,
+}
+
+/// The most that a line of this item takes in an entry.
+fn line_bytes(sku: &Sku, location: &LocationId) -> usize {
+    sku.as_str().len() + location.as_str().len() + LINE_NUMBERS_BYTES_MAX
+}
+
+fn limit(what: &'static str, given: u64, max: u64) -> Result<(), Stop> {
+    if given <= max { Ok(()) } else { Err(Refusal::LimitExceeded { what, given, max }.into()) }
+}
+
+fn bounds(what: &'static str, given: u64, min: u64, max: u64) -> Result<(), Stop> {
+    if (min..=max).contains(&given) {
+        return Ok(());
+    }
+    Err(Refusal::OutOfBounds { what, given, min, max }.into())
+}
+
+/// Refuses if the caller has seen another revision than the newest.
+fn revision(expected: Option<u64>, actual: u64) -> Result<(), Stop> {
+    match expected {
+        Some(expected) if expected != actual => Err(Refusal::PreconditionFailed { expected, actual }.into()),
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(table: &'static str, why: &str) -> Stop {
+    ViewError { table, why: why.into() }.into()
+}

@@ -1,0 +1,224 @@
+//! What happened. Events carry outcomes, so that folding them needs no policy.
+//!
+//! The order of variants and fields is the format (postcard): version 1. A released version never
+//! changes; a new one is a new module with a function from this one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::Role;
+use crate::command::Idempotency;
+use crate::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use crate::movement::MovementKind;
+use crate::product::{Selling, Status};
+use crate::reservation::{ReservationLine, ReservationStatus};
+use crate::text::{Reason, Reference, Title};
+use crate::time::{SiteTime, Stamp};
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A product was added with its first variant.
+    ProductCreated {
+        /// Which.
+        id: ProductId,
+        /// Of the first variant.
+        sku: Sku,
+        /// What shoppers read.
+        title: Title,
+        /// How the first variant is sold.
+        selling: Selling,
+        /// Of the edit.
+        stamp: Stamp,
+    },
+    /// Fields of a product were set.
+    ProductChanged {
+        /// Which.
+        id: ProductId,
+        /// The new title.
+        title: Option<Title>,
+        /// The new status.
+        status: Option<Status>,
+        /// Of the edit.
+        stamp: Stamp,
+    },
+    /// A variant was added.
+    VariantAdded {
+        /// To which product.
+        id: ProductId,
+        /// The new unit.
+        sku: Sku,
+        /// What tells it from the others.
+        title: Option<Title>,
+        /// How it is sold.
+        selling: Selling,
+        /// Of the edit.
+        stamp: Stamp,
+    },
+    /// Fields of a variant were set.
+    VariantChanged {
+        /// Of which product.
+        id: ProductId,
+        /// Which variant.
+        sku: Sku,
+        /// The new title.
+        title: Option<Title>,
+        /// How it is sold from now on.
+        selling: Option<Selling>,
+        /// Of the edit.
+        stamp: Stamp,
+    },
+    /// A location was opened, with the writing site as its home.
+    LocationOpened {
+        /// Which.
+        id: LocationId,
+        /// Its name.
+        name: Title,
+    },
+    /// A location got another name.
+    LocationRenamed {
+        /// Which.
+        id: LocationId,
+        /// The new name.
+        name: Title,
+    },
+    /// Units came, went or were counted.
+    StockMoved {
+        /// What kind of thing happened.
+        kind: MovementKind,
+        /// Per item.
+        lines: Vec<Moved>,
+        /// The document behind it.
+        reference: Option<Reference>,
+        /// Why.
+        reason: Option<Reason>,
+        /// The reservation that was handed out.
+        reservation: Option<ReservationId>,
+        /// When it happened.
+        occurred_at: SiteTime,
+    },
+    /// What is not for sale was set.
+    StockAdjusted {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units damaged or in inspection now.
+        unavailable: u64,
+        /// Units kept back now.
+        safety_stock: u64,
+        /// What can be promised afterwards.
+        available_after: i64,
+    },
+    /// Units are held.
+    ReservationMade {
+        /// Which.
+        id: ReservationId,
+        /// For whom.
+        owner: Option<Owner>,
+        /// What; each item once.
+        lines: Vec<ReservationLine>,
+        /// Until when.
+        expires_at: SiteTime,
+    },
+    /// A hold got another deadline.
+    ReservationExtended {
+        /// Which.
+        id: ReservationId,
+        /// From when.
+        from: SiteTime,
+        /// Until when.
+        expires_at: SiteTime,
+    },
+    /// A hold ended.
+    ReservationEnded {
+        /// Which.
+        id: ReservationId,
+        /// How: committed, released or expired.
+        status: ReservationStatus,
+        /// What it held.
+        lines: Vec<ReservationLine>,
+        /// For whom.
+        owner: Option<Owner>,
+        /// When it was made.
+        created_at: SiteTime,
+        /// When it would have ended by itself.
+        expires_at: SiteTime,
+    },
+    /// An access key was made.
+    KeyCreated {
+        /// The public part of the key.
+        id: Box<str>,
+        /// What its holder may do.
+        role: Role,
+        /// SHA-256 of the whole key.
+        digest: [u8; 32],
+    },
+    /// A journal day began: answers remembered seven days before are dropped. The first entry of a
+    /// day: answers remembered earlier on a day that the site had slept up to would go with them.
+    DayStarted {
+        /// Days since 1970-01-01.
+        day: u64,
+    },
+    /// An operator allowed this site to write a newer format.
+    FormatRaised {
+        /// Which.
+        format: u8,
+    },
+}
+
+/// What a movement did to one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Of what.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationId,
+    /// Units that the line names: what came, went or was counted, also of items whose stock is not.
+    pub quantity: u64,
+    /// Units that on_hand changed by; 0 for items whose stock is not counted.
+    pub change: i64,
+    /// Units of it that were taken from what had been set aside as unavailable.
+    pub from_unavailable: u64,
+    /// Units there afterwards.
+    pub on_hand_after: i64,
+    /// Units that could be promised afterwards.
+    pub available_after: i64,
+}
+
+/// Everything that one request did, and what is kept about the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who wanted it.
+    pub actor: Actor,
+    /// The request's id in logs.
+    pub request_id: RequestId,
+    /// The caller's key, under which the events are remembered as the answer.
+    pub idempotency: Option<Idempotency>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Event {
+    /// Whether the event matters to its own site alone.
+    fn is_private(&self) -> bool {
+        matches!(self, Self::ReservationExtended { .. } | Self::KeyCreated { .. } | Self::DayStarted { .. })
+    }
+}
+
+impl Entry {
+    /// The part of the entry that leaves its site: events with a shared effect, without the key
+    /// that their answer is remembered under. `None` if nothing is left.
+    ///
+    /// When a hold ends is its own site's business: elsewhere it has no deadline, stands on no
+    /// timer's list, and is found again when it ends, whatever extensions stayed at home.
+    pub fn shared(&self) -> Option<Self> {
+        let mut events: Vec<Event> = self.events.iter().filter(|event| !event.is_private()).cloned().collect();
+        for event in &mut events {
+            if let Event::ReservationMade { expires_at, .. } | Event::ReservationEnded { expires_at, .. } = event {
+                *expires_at = SiteTime::NEVER;
+            }
+        }
+        let (actor, request_id) = (self.actor.clone(), self.request_id.clone());
+        (!events.is_empty()).then_some(Self { actor, request_id, idempotency: None, events })
+    }
+}

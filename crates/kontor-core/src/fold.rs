@@ -1,0 +1,412 @@
+//! Folding groups into rows: the same everywhere, whatever the order in which journals arrive.
+//!
+//! **The law of apply.** An entry of site *s* reads and writes primary rows of *s* only: it is given
+//! [`SiteRows`], which has no other. So entries of different sites commute, and what combines
+//! sites is recomputed from their rows afterwards.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::AccessKey;
+use crate::command::Idempotency;
+use crate::derive;
+use crate::event::{Entry, Event, Moved};
+use crate::group::Group;
+use crate::id::{LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::limits::{COUNTER_MAX, IDEMPOTENCY_DAYS};
+use crate::location::Location;
+use crate::movement::{Movement, MovementKey, MovementKind, UsedReference};
+use crate::overlay::{Changes, Overlay};
+use crate::product::{Claim, Sibling, SiblingVariant, Status};
+use crate::record::{Key, Primary, Table, decode, encode};
+use crate::reservation::{Due, DueKey, Promise, PromiseKey, Reservation, ReservationLine, ReservationStatus};
+use crate::site::SiteRow;
+use crate::stock::StockRow;
+use crate::time::{SiteTime, Stamp, Stamped};
+use crate::view::{View, ViewError};
+
+/// An answer that is given again when its key comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Of the request that the key was first used for.
+    pub fingerprint: [u8; 16],
+    /// The entry.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: SiteTime,
+    /// What happened then.
+    pub events: Vec<Event>,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// In whose journal.
+    pub site: &'a SiteId,
+    /// Where.
+    pub position: Position,
+    /// Site time of its group.
+    pub time: SiteTime,
+}
+
+/// Folds a whole group, in the order of its entries.
+pub fn fold(rows: &mut Overlay<'_>, group: &Group) -> Result<(), ViewError> {
+    let header = &group.header;
+    for (index, entry) in (0..).zip(&group.entries) {
+        let position = Position { term: header.term, seq: header.seq, index };
+        apply(rows, At { site: &header.site, position, time: header.time }, entry)?;
+    }
+    Ok(())
+}
+
+/// Applies one entry and recomputes what is derived from the rows that it changed.
+pub fn apply(rows: &mut Overlay<'_>, at: At<'_>, entry: &Entry) -> Result<(), ViewError> {
+    let mut own = SiteRows { rows, at, products: BTreeSet::new() };
+    for (number, event) in (0..).zip(&entry.events) {
+        own.apply(event, entry, number)?;
+    }
+    if let Some(idempotency) = &entry.idempotency {
+        own.remember(idempotency, &entry.events);
+    }
+    let products = own.products;
+    products.iter().try_for_each(|id| derive::product(rows, id))
+}
+
+/// The answer that `idempotency` was given before, if its key was used in the last seven days.
+pub fn remembered(
+    view: &dyn View,
+    site: &SiteId,
+    today: u64,
+    scope: &[u8; 16],
+) -> Result<Option<Remembered>, ViewError> {
+    let mut key = Key::new().fixed(scope);
+    key.site(site);
+    for day in (today.saturating_sub(IDEMPOTENCY_DAYS - 1)..=today).rev() {
+        let Some(value) = view.get(Table::answers(day), key.as_bytes())? else { continue };
+        let answer: Remembered = decode(Table::answers(day), &value)?;
+        // A row of the same table from eight or more days before: the site slept, and has not
+        // started the day yet.
+        if answer.recorded_at.day() == day {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// The rows of the one site whose entry is applied: all that an entry can read or write.
+struct SiteRows<'r, 'v> {
+    rows: &'r mut Overlay<'v>,
+    at: At<'r>,
+    products: BTreeSet<ProductId>,
+}
+
+impl SiteRows<'_, '_> {
+    fn apply(&mut self, event: &Event, entry: &Entry, number: u32) -> Result<(), ViewError> {
+        match event {
+            Event::ProductCreated { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
+                sibling.title = Some(Stamped { value: title.clone(), stamp: *stamp });
+                sibling.status = Some(Stamped { value: Status::Active, stamp: *stamp });
+                sibling.variants.insert(sku.clone(), added(None, *selling, *stamp));
+            })?,
+            Event::ProductChanged { id, title, status, stamp } => self.product(id, *stamp, |sibling| {
+                set(&mut sibling.title, title, *stamp);
+                set(&mut sibling.status, status, *stamp);
+            })?,
+            Event::VariantAdded { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
+                sibling.variants.insert(sku.clone(), added(title.clone(), *selling, *stamp));
+            })?,
+            Event::VariantChanged { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
+                let blank = Stamped { value: SiblingVariant { title: None, selling: None }, stamp: *stamp };
+                let variant = &mut sibling.variants.entry(sku.clone()).or_insert(blank).value;
+                set(&mut variant.title, &title.clone().map(Some), *stamp);
+                set(&mut variant.selling, selling, *stamp);
+            })?,
+            Event::LocationOpened { id, name } => {
+                let at = self.at.time;
+                let location = Location { name: name.clone(), revision: 1, created_at: at, updated_at: at };
+                self.put(id, &location);
+            }
+            Event::LocationRenamed { id, name } => {
+                if let Some(mut location) = self.get::<Location>(id)? {
+                    location.name = name.clone();
+                    location.revision += 1;
+                    location.updated_at = self.at.time;
+                    self.put(id, &location);
+                }
+            }
+            Event::StockMoved { kind, lines, reference, reservation, .. } => {
+                for (line, moved) in (0..).zip(lines) {
+                    self.moved(*kind, moved)?;
+                    self.movement(event, moved, entry, place(number, line)?);
+                }
+                if let Some(reference) = reference {
+                    self.put::<UsedReference>((*kind, reference), &UsedReference { position: self.at.position });
+                }
+                if let Some(id) = reservation {
+                    self.handed_out(*id, lines)?;
+                }
+            }
+            Event::StockAdjusted { sku, location, unavailable, safety_stock, .. } => {
+                self.stock(sku, location, |row| {
+                    (row.unavailable, row.safety_stock) = (0, 0);
+                    grow(&mut row.unavailable, *unavailable)?;
+                    grow(&mut row.safety_stock, *safety_stock)
+                })?;
+            }
+            Event::ReservationMade { id, owner, lines, expires_at } => {
+                for line in lines.iter().filter(|line| line.tracked) {
+                    self.stock(&line.sku, &line.location, |row| grow(&mut row.reserved, line.quantity))?;
+                    self.promise(*id, line, *expires_at, line.quantity);
+                }
+                // Another site's hold has no deadline here and stands on no timer's list.
+                if *expires_at != SiteTime::NEVER {
+                    self.put(DueKey { at: *expires_at, id: *id }, &Due);
+                }
+                let reservation = Reservation {
+                    status: ReservationStatus::Held,
+                    owner: owner.clone(),
+                    lines: lines.clone(),
+                    created_at: self.at.time,
+                    expires_at: *expires_at,
+                    ended_at: None,
+                };
+                self.put(*id, &reservation);
+            }
+            Event::ReservationExtended { id, from, expires_at } => {
+                if let Some(mut reservation) = self.get::<Reservation>(*id)? {
+                    for line in reservation.lines.iter().filter(|line| line.tracked) {
+                        self.promise(*id, line, *from, 0);
+                        self.promise(*id, line, *expires_at, line.quantity);
+                    }
+                    self.delete::<Due>(DueKey { at: *from, id: *id });
+                    self.put(DueKey { at: *expires_at, id: *id }, &Due);
+                    reservation.expires_at = *expires_at;
+                    self.put(*id, &reservation);
+                }
+            }
+            Event::ReservationEnded { id, status, lines, owner, created_at, expires_at } => {
+                for line in lines.iter().filter(|line| line.tracked) {
+                    let committed = *status == ReservationStatus::Committed;
+                    self.stock(&line.sku, &line.location, |row| {
+                        shrink(&mut row.reserved, line.quantity)?;
+                        grow(&mut row.sold, if committed { line.quantity } else { 0 })
+                    })?;
+                    self.promise(*id, line, *expires_at, 0);
+                    if committed {
+                        self.promise(*id, line, SiteTime::NEVER, line.quantity);
+                    }
+                }
+                self.delete::<Due>(DueKey { at: *expires_at, id: *id });
+                let reservation = Reservation {
+                    status: *status,
+                    owner: owner.clone(),
+                    lines: lines.clone(),
+                    created_at: *created_at,
+                    expires_at: *expires_at,
+                    ended_at: Some(self.at.time),
+                };
+                self.put(*id, &reservation);
+            }
+            Event::KeyCreated { id, role, digest } => {
+                self.put(&**id, &AccessKey { role: *role, digest: *digest, created_at: self.at.time });
+            }
+            Event::DayStarted { day } => self.day_started(*day)?,
+            Event::FormatRaised { format } => self.site(|row| row.format = *format)?,
+        }
+        Ok(())
+    }
+
+    /// Books one line of a movement on its shelf.
+    fn moved(&mut self, kind: MovementKind, moved: &Moved) -> Result<(), ViewError> {
+        if moved.change == 0 && kind != MovementKind::Count {
+            return Ok(());
+        }
+        let units = moved.change.unsigned_abs();
+        self.stock(&moved.sku, &moved.location, |row| {
+            shrink(&mut row.unavailable, moved.from_unavailable)?;
+            match kind {
+                MovementKind::Receive | MovementKind::Return => grow(&mut row.received, units),
+                MovementKind::Issue => {
+                    grow(&mut row.sold, units)?;
+                    grow(&mut row.shipped, units)
+                }
+                MovementKind::Ship => grow(&mut row.shipped, units),
+                MovementKind::WriteOff => grow(&mut row.written_off, units),
+                MovementKind::Count if moved.change > 0 => grow(&mut row.received, units),
+                MovementKind::Count => grow(&mut row.written_off, units),
+            }
+        })
+    }
+
+    /// Tables of today and of the six days before are read. Tomorrow's is emptied now, while nothing
+    /// uses it; so today's was emptied yesterday, unless the site slept: then the tables of the
+    /// days that it slept through are emptied too, today's with them.
+    fn day_started(&mut self, day: u64) -> Result<(), ViewError> {
+        let before = self.get::<SiteRow>(())?.map_or(0, |row| row.day);
+        if day <= before {
+            return Ok(());
+        }
+        // Day 0: no day was ever started, so no table is from before.
+        let slept_from = if before == 0 { u64::MAX } else { before.saturating_add(2) };
+        for unused in (slept_from..=day).rev().take(7).chain([day.saturating_add(1)]) {
+            self.rows.empty(Table::answers(unused));
+        }
+        self.site(|row| row.day = day)
+    }
+
+    /// Writes one line of the ledger.
+    fn movement(&mut self, event: &Event, moved: &Moved, entry: &Entry, line: u32) {
+        let Event::StockMoved { kind, reference, reason, reservation, occurred_at, .. } = event else { return };
+        let recorded_at = self.at.time;
+        let key =
+            MovementKey { sku: &moved.sku, location: &moved.location, recorded_at, position: self.at.position, line };
+        let movement = Movement {
+            kind: *kind,
+            change: moved.change,
+            on_hand_after: moved.on_hand_after,
+            reference: reference.clone(),
+            reservation: *reservation,
+            reason: reason.clone(),
+            actor: entry.actor.clone(),
+            request_id: entry.request_id.clone(),
+            occurred_at: *occurred_at,
+            recorded_at,
+        };
+        self.put(key, &movement);
+    }
+
+    /// Takes handed-out units off a committed reservation.
+    fn handed_out(&mut self, id: ReservationId, moved: &[Moved]) -> Result<(), ViewError> {
+        let Some(mut reservation) = self.get::<Reservation>(id)? else { return Ok(()) };
+        for moved in moved {
+            let same = |line: &&mut ReservationLine| line.sku == moved.sku && line.location == moved.location;
+            if let Some(line) = reservation.lines.iter_mut().find(same) {
+                grow(&mut line.shipped, moved.quantity)?;
+                if line.tracked {
+                    self.promise(id, line, SiteTime::NEVER, line.quantity.saturating_sub(line.shipped));
+                }
+            }
+        }
+        self.put(id, &reservation);
+        Ok(())
+    }
+
+    fn promise(&mut self, id: ReservationId, line: &ReservationLine, due: SiteTime, quantity: u64) {
+        let key = PromiseKey { sku: &line.sku, location: &line.location, due, id };
+        match quantity {
+            0 => self.delete::<Promise>(key),
+            quantity => self.put(key, &Promise { quantity }),
+        }
+    }
+
+    fn remember(&mut self, idempotency: &Idempotency, events: &[Event]) {
+        let remembered = Remembered {
+            fingerprint: idempotency.fingerprint,
+            position: self.at.position,
+            recorded_at: self.at.time,
+            events: events.to_vec(),
+        };
+        let mut key = Key::new().fixed(&idempotency.scope);
+        key.site(self.at.site);
+        self.rows.put(Table::answers(self.at.time.day()), key.into_bytes(), encode(&remembered));
+    }
+
+    fn product(&mut self, id: &ProductId, stamp: Stamp, edit: impl FnOnce(&mut Sibling)) -> Result<(), ViewError> {
+        let before = self.get::<Sibling>(id)?.unwrap_or_default();
+        let mut sibling = before.clone();
+        edit(&mut sibling);
+        if sibling.revision == 0 {
+            sibling.created_at = self.at.time;
+        }
+        sibling.revision += 1;
+        sibling.updated_at = self.at.time;
+        for sku in sibling.variants.keys().filter(|sku| !before.variants.contains_key(*sku)) {
+            self.put::<Claim>((sku, id), &Claim);
+        }
+        self.put(id, &sibling);
+        self.products.insert(id.clone());
+        self.site(|row| row.stamp = row.stamp.max(stamp))
+    }
+
+    fn stock(
+        &mut self,
+        sku: &Sku,
+        location: &LocationId,
+        change: impl FnOnce(&mut StockRow) -> Result<(), ViewError>,
+    ) -> Result<(), ViewError> {
+        let mut row = self.get::<StockRow>((sku, location))?.unwrap_or_default();
+        change(&mut row)?;
+        row.version += 1;
+        self.put((sku, location), &row);
+        Ok(())
+    }
+
+    fn site(&mut self, change: impl FnOnce(&mut SiteRow)) -> Result<(), ViewError> {
+        let mut row = self.get::<SiteRow>(())?.unwrap_or_default();
+        change(&mut row);
+        self.put((), &row);
+        Ok(())
+    }
+
+    fn get<R: Primary>(&self, key: R::Key<'_>) -> Result<Option<R>, ViewError> {
+        crate::view::row(self.rows, self.at.site, key)
+    }
+
+    fn put<R: Primary>(&mut self, key: R::Key<'_>, row: &R) {
+        let mut key = R::key(key);
+        key.site(self.at.site);
+        self.rows.put(R::TABLE, key.into_bytes(), encode(row));
+    }
+
+    fn delete<R: Primary>(&mut self, key: R::Key<'_>) {
+        let mut key = R::key(key);
+        key.site(self.at.site);
+        self.rows.delete(R::TABLE, key.into_bytes());
+    }
+}
+
+/// Adds to a counter. An entry that would carry one beyond what every reader keeps exact is wrong.
+fn grow(counter: &mut u64, units: u64) -> Result<(), ViewError> {
+    let grown = counter.checked_add(units).filter(|grown| *grown <= COUNTER_MAX);
+    *counter = grown.ok_or_else(|| wrong("a counter grows beyond 2^53"))?;
+    Ok(())
+}
+
+/// Takes units off a counter that must hold them.
+fn shrink(counter: &mut u64, units: u64) -> Result<(), ViewError> {
+    let left = counter.checked_sub(units);
+    *counter = left.ok_or_else(|| wrong("more units are given back than are held"))?;
+    Ok(())
+}
+
+/// The place of a line in its entry: event, then line. An entry's bytes hold fewer of either.
+fn place(event: u32, line: u32) -> Result<u32, ViewError> {
+    let of_event = event.checked_mul(1 << 16).filter(|_| line < 1 << 16);
+    of_event.map(|first| first + line).ok_or_else(|| wrong("an entry has more than 65,536 events or lines"))
+}
+
+fn wrong(why: &str) -> ViewError {
+    ViewError { table: Table::STOCK.name(), why: why.into() }
+}
+
+fn added(title: Option<crate::text::Title>, selling: crate::product::Selling, stamp: Stamp) -> Stamped<SiblingVariant> {
+    let value = SiblingVariant {
+        title: Some(Stamped { value: title, stamp }),
+        selling: Some(Stamped { value: selling, stamp }),
+    };
+    Stamped { value, stamp }
+}
+
+fn set<T: Clone>(field: &mut Option<Stamped<T>>, value: &Option<T>, stamp: Stamp) {
+    if let Some(value) = value {
+        *field = Some(Stamped { value: value.clone(), stamp });
+    }
+}
+
+/// The changes of one group on top of `view`; what the simulator and the checks call.
+pub fn changes_of(view: &dyn View, group: &Group) -> Result<Changes, ViewError> {
+    let mut rows = Overlay::new(view);
+    fold(&mut rows, group)?;
+    Ok(rows.into_changes())
+}

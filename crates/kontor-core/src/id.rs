@@ -1,0 +1,113 @@
+//! Names of things: who they are, wherever they are.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::limits::{LABEL_BYTES_MAX, LOCATION_BYTES_MAX, SITE_BYTES_MAX, SKU_BYTES_MAX};
+use crate::text::{TextError, host_name, name, printable, text_type};
+
+text_type! {
+    /// The seller's key of a sellable unit. Case-sensitive: `85123a` and `85123A` are two.
+    Sku, "sku", printable, SKU_BYTES_MAX
+}
+text_type! {
+    /// A product's id: given by the client, or equal to its first SKU.
+    ProductId, "product id", printable, SKU_BYTES_MAX
+}
+text_type! {
+    /// A warehouse or shop that holds stock.
+    LocationId, "location id", name, LOCATION_BYTES_MAX
+}
+text_type! {
+    /// A place that owns what it writes: a cloud region or a shop.
+    SiteId, "site", host_name, SITE_BYTES_MAX
+}
+text_type! {
+    /// Who gave a command: `key:<id>`, `timer`, `operator`.
+    Actor, "actor", printable, LABEL_BYTES_MAX
+}
+text_type! {
+    /// The caller's or the server's id of one request; found again in logs and in the journal.
+    RequestId, "request id", printable, LABEL_BYTES_MAX
+}
+text_type! {
+    /// For whom units are held: a cart, a till, a customer number. An opaque token of the caller;
+    /// personal data does not belong here.
+    Owner, "owner", printable, LABEL_BYTES_MAX
+}
+
+impl From<Sku> for ProductId {
+    fn from(sku: Sku) -> Self {
+        // The rules of the two types are the same, so every SKU is a product id.
+        ProductId::parse(Box::<str>::from(sku)).expect("a sku follows the rule of product ids")
+    }
+}
+
+impl Actor {
+    /// The site itself, doing what has become due.
+    pub fn timer() -> Self {
+        Self("timer".into())
+    }
+}
+
+/// One hold or promise. A UUIDv7, shown as `res_` and 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReservationId(pub [u8; 16]);
+
+impl ReservationId {
+    const PREFIX: &'static str = "res_";
+
+    /// Reads `res_…`; digits may be hyphenated as in a UUID.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let digits = text.strip_prefix(Self::PREFIX).unwrap_or(text);
+        let uuid = Uuid::try_parse(digits).map_err(|_| TextError::Alphabet { what: "reservation id" })?;
+        Ok(Self(uuid.into_bytes()))
+    }
+}
+
+impl fmt::Display for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, Uuid::from_bytes(self.0).simple())
+    }
+}
+
+impl fmt::Debug for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A place in a journal: the entry `index` of group `seq` of a site's term. Written
+/// `term-seq-index`, and ordered as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The term of the site's journal, from 1.
+    pub term: u32,
+    /// The group, from 1 in each term.
+    pub seq: u64,
+    /// The entry in the group, from 0.
+    pub index: u32,
+}
+
+impl Position {
+    /// Before the first entry of the first term.
+    pub const START: Self = Self { term: 0, seq: 0, index: 0 };
+
+    /// Reads `term-seq-index`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-').map(|part| part.bytes().all(|b| b.is_ascii_digit()).then_some(part));
+        let (term, seq, index) = (parts.next()??, parts.next()??, parts.next()??);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self { term: term.parse().ok()?, seq: seq.parse().ok()?, index: index.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.term, self.seq, self.index)
+    }
+}

@@ -1,0 +1,35 @@
+//! What commerce is: products, locations, stock, reservations, and the rules that change them.
+//!
+//! The crate is a pure state machine. A [`command`] is decided against a [`view`] of the rows and
+//! becomes [`event`]s or a [`refusal`]; the events are written into a [`group`] of a journal; the
+//! group is [`fold`]ed into rows. Nothing here waits, reads a clock, draws a random number, opens
+//! a file or a socket: time, identity and rows are given. That is why any state can be replayed.
+//!
+//! ```text
+//! decide(view, command, context) -> events | refusal      once, at the site that owns the object
+//! fold(view, group)              -> changed rows           everywhere, always with the same result
+//! ```
+
+pub mod access;
+pub mod command;
+pub mod decide;
+pub mod derive;
+pub mod event;
+pub mod fold;
+pub mod group;
+pub mod id;
+pub mod limits;
+pub mod location;
+pub mod money;
+pub mod movement;
+pub mod overlay;
+pub mod product;
+pub mod quantity;
+pub mod record;
+pub mod refusal;
+pub mod reservation;
+pub mod site;
+pub mod stock;
+pub mod text;
+pub mod time;
+pub mod view;

@@ -1,0 +1,72 @@
+//! Every number at which Kontor says "no more", with its reason. Messages, checks and the API
+//! document read the same constants.
+
+/// SKUs and product ids, in bytes. GS1 keys have at most 30 characters, real catalogues use 40;
+/// they are part of every row key, so they are kept short.
+pub const SKU_BYTES_MAX: usize = 64;
+
+/// Location ids, in bytes; part of every stock key.
+pub const LOCATION_BYTES_MAX: usize = 64;
+
+/// Site names, in bytes; part of every row key and of every position that is shown.
+pub const SITE_BYTES_MAX: usize = 32;
+
+/// Titles and names, in bytes. Marketplaces cut titles at 200 characters.
+pub const TITLE_BYTES_MAX: usize = 500;
+
+/// References, reasons, owners, actors and request ids, in bytes. Enough for a UUID with a prefix
+/// or an invoice number; they are repeated in movements and in the journal.
+pub const LABEL_BYTES_MAX: usize = 128;
+
+/// Units in one line or one counter. Sums of a million of them stay far below 2^53, so that
+/// JavaScript reads every total exactly.
+pub const QUANTITY_MAX: u64 = 1_000_000_000;
+
+/// Units in a cumulative counter: beyond it JavaScript, and a sum over sites, would lose units.
+pub const COUNTER_MAX: u64 = 1 << 53;
+
+/// Lines of one command. The largest invoice of a real wholesaler has 1,114; with the longest ids
+/// an entry of 1,200 lines stays below [`ENTRY_BYTES_MAX`].
+pub const LINES_MAX: usize = 1_200;
+
+/// Variants of one product. Marketplaces allow 100 to 2,000; a product is one row and is read whole.
+pub const VARIANTS_MAX: usize = 200;
+
+/// Bytes of one entry, before compression. A DynamoDB item holds 400 KB, and a group is one item.
+pub const ENTRY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of an entry besides its lines and the holds that it ends: labels, ids and times.
+pub const HEAD_BYTES_MAX: usize = 1024;
+
+/// Bytes of one line besides its SKU and location: lengths and numbers.
+pub const LINE_NUMBERS_BYTES_MAX: usize = 40;
+
+/// Bytes of one group. Leaves room in a DynamoDB item of 400 KB for its attributes.
+pub const GROUP_BYTES_MAX: usize = 350 * 1024;
+
+/// Holds that one tick of the timer ends, so that a wave of expiries never stalls the writer. Fewer,
+/// if they have so many lines that their endings would not fit into one entry.
+pub const DUE_HOLDS_PER_TICK: usize = 256;
+
+/// Due holds that one command ends to make room for itself, as far as they fit into its entry; the
+/// timer ends the others.
+pub const DUE_HOLDS_PER_COMMAND: usize = 500;
+
+/// The shortest and the longest hold, and the one given when the caller names none.
+pub const HOLD_MS_MIN: u64 = 1_000;
+/// Thirty days: longer holds are orders.
+pub const HOLD_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// Fifteen minutes, what shops give a checkout.
+pub const HOLD_MS_DEFAULT: u64 = 15 * 60_000;
+
+/// Days for which the answer of a key is remembered. Each day has its own table, and the oldest
+/// is emptied whole when a day starts.
+pub const IDEMPOTENCY_DAYS: u64 = 7;
+
+/// Reservations named as being at risk in one answer; the list itself is paged.
+pub const AT_RISK_MAX: usize = 100;
+
+/// How far in the past or the future a caller may say that something occurred.
+pub const OCCURRED_PAST_MS_MAX: u64 = 365 * 24 * 3_600_000;
+/// Clocks of tills run a little fast.
+pub const OCCURRED_FUTURE_MS_MAX: u64 = 10 * 60_000;

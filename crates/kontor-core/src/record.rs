@@ -1,0 +1,246 @@
+//! The key space: every kind of row that Kontor keeps, and how its key and value are written.
+//!
+//! | table | one row per | key | kind |
+//! | --- | --- | --- | --- |
+//! | `folded` | site | site | how far its journal is folded; kept by the site, not by `fold` |
+//! | `sites` | site | site | primary, shared |
+//! | `products` | product and site | product, site | primary, shared: what this site set of it |
+//! | `claims` | SKU, product and site | sku, product, site | primary, shared: who uses the SKU |
+//! | `catalog` | product | product | derived from `products`: the merged product |
+//! | `items` | SKU | sku | derived from `claims` and `catalog`: what a sale must know |
+//! | `locations` | location and site | location, site | primary, shared: the site is its home |
+//! | `stock` | SKU, location and site | sku, location, site | primary, shared |
+//! | `movements` | line of the stock ledger | sku, location, time, position, line, site | primary, shared |
+//! | `promises` | hold or promise line | sku, location, due, reservation, site | primary, private |
+//! | `reservations` | reservation | reservation, site | primary, private |
+//! | `due` | live hold | expiry, reservation, site | primary, private |
+//! | `references` | used reference | kind, reference, site | primary, private |
+//! | `keys` | access key | key id, site | primary, private |
+//! | `answers_0` … `answers_7` | remembered key | scope, site | primary, private; by day |
+//!
+//! Every primary row names its site in its key and is written by entries of that site alone. The
+//! site stands last, so that the rows of all sites about one thing stand together. Texts end with NUL, which no text contains; numbers are big-endian, so that keys
+//! sort as a reader expects.
+//!
+//! A value begins with one byte, the version of its format. A new version is a new type with a
+//! function from the previous one; the ordinals of tables are never reused.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::id::SiteId;
+use crate::view::ViewError;
+
+/// A table: an ordered map from keys to values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Table(pub u8);
+
+/// The tables by ordinal. Persisted by name; append only.
+pub const TABLE_NAMES: [&str; 22] = [
+    "folded",
+    "sites",
+    "products",
+    "claims",
+    "catalog",
+    "items",
+    "locations",
+    "stock",
+    "movements",
+    "promises",
+    "reservations",
+    "due",
+    "references",
+    "keys",
+    "answers_0",
+    "answers_1",
+    "answers_2",
+    "answers_3",
+    "answers_4",
+    "answers_5",
+    "answers_6",
+    "answers_7",
+];
+
+impl Table {
+    /// How far journals have been folded. Written beside every batch by whoever keeps the tables.
+    pub const FOLDED: Self = Self(0);
+    /// What sites say about themselves.
+    pub const SITES: Self = Self(1);
+    /// What each site set of a product.
+    pub const PRODUCTS: Self = Self(2);
+    pub(crate) const CLAIMS: Self = Self(3);
+    /// Merged products, by id.
+    pub const CATALOG: Self = Self(4);
+    /// What a sale must know of a SKU.
+    pub const ITEMS: Self = Self(5);
+    /// Locations, by id.
+    pub const LOCATIONS: Self = Self(6);
+    /// Stock rows, by SKU and location.
+    pub const STOCK: Self = Self(7);
+    /// The stock ledger.
+    pub const MOVEMENTS: Self = Self(8);
+    /// Holds and promises by item, soonest due first.
+    pub const PROMISES: Self = Self(9);
+    /// Reservations by id.
+    pub const RESERVATIONS: Self = Self(10);
+    /// Live holds by expiry.
+    pub const DUE: Self = Self(11);
+    pub(crate) const REFERENCES: Self = Self(12);
+    /// Access keys.
+    pub const KEYS: Self = Self(13);
+
+    /// The remembered answers of a day. Eight tables in turn: seven are read, one is empty.
+    pub(crate) const fn answers(day: u64) -> Self {
+        Self(14 + (day % 8) as u8)
+    }
+
+    /// Whether folding only ever puts rows there, and reads none: so rows of entries that will be folded
+    /// again do no harm. They are looked up by decisions, and read by people.
+    pub fn is_only_put(self) -> bool {
+        matches!(self, Self::MOVEMENTS | Self::REFERENCES) || self.0 >= Self::answers(0).0
+    }
+
+    /// The table's name, for messages and for the engine.
+    pub fn name(self) -> &'static str {
+        TABLE_NAMES[usize::from(self.0)]
+    }
+}
+
+/// A key being written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// The empty key, with room for a typical one.
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(64))
+    }
+
+    /// A text that is followed by more.
+    pub fn text(mut self, text: &str) -> Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(0);
+        self
+    }
+
+    /// A number, so that greater numbers sort later.
+    pub fn number(mut self, number: u64) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    /// Bytes of a fixed length.
+    pub fn fixed(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Where the site goes when it is last.
+    pub(crate) fn site(&mut self, site: &SiteId) {
+        self.0.extend_from_slice(site.as_str().as_bytes());
+    }
+
+    /// The least key that is greater than every key that begins with this one.
+    pub fn end(&self) -> Self {
+        let mut end = self.0.clone();
+        while let Some(last) = end.pop() {
+            if last < u8::MAX {
+                end.push(last + 1);
+                return Self(end);
+            }
+        }
+        // Only the empty key and keys of nothing but 0xff have no successor; no row begins with 0xff,
+        // which is not UTF-8, except numbers, and those are followed by a site.
+        Self(vec![u8::MAX; 9])
+    }
+
+    /// The least key that is greater than this one.
+    pub fn after(mut self) -> Self {
+        self.0.push(0);
+        self
+    }
+
+    /// The bytes so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, to keep.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Reads a key part by part, in the order in which it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyParts<'k>(pub &'k [u8]);
+
+impl<'k> KeyParts<'k> {
+    /// The next text.
+    pub fn text(&mut self) -> Option<&'k str> {
+        let end = self.0.iter().position(|b| *b == 0)?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = &rest[1..];
+        std::str::from_utf8(text).ok()
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.fixed()?))
+    }
+
+    /// The next bytes of a fixed length.
+    pub fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    /// What is left: a site that stands last.
+    pub fn rest(self) -> Option<&'k str> {
+        std::str::from_utf8(self.0).ok()
+    }
+}
+
+/// A row that belongs to one site: written by folding that site's entries, and by nothing else.
+pub trait Primary: Serialize + DeserializeOwned {
+    /// Where rows of this kind live.
+    const TABLE: Table;
+    /// What names a row besides its site.
+    type Key<'k>;
+    /// The key up to the site, which is appended.
+    fn key(key: Self::Key<'_>) -> Key;
+}
+
+/// A row that is a pure function of primary rows, and recomputed when one of them changes.
+pub trait Derived: Serialize + DeserializeOwned {
+    /// Where rows of this kind live.
+    const TABLE: Table;
+    /// What names a row.
+    type Key<'k>;
+    /// The whole key.
+    fn key(key: Self::Key<'_>) -> Key;
+}
+
+/// The version that every row format has today.
+const ROW_VERSION: u8 = 1;
+
+/// Writes a row: its version, then its fields (postcard).
+pub fn encode<R: Serialize>(row: &R) -> Bytes {
+    // Rows are plain structs of integers, texts and lists: writing one to memory cannot fail.
+    // With room for a typical one, so that it does not grow byte by byte.
+    let mut bytes = Vec::with_capacity(192);
+    bytes.push(ROW_VERSION);
+    let bytes = postcard::to_extend(row, bytes).expect("a row can be written to memory");
+    Bytes::from(bytes)
+}
+
+/// Reads a row of `table`.
+pub fn decode<R: DeserializeOwned>(table: Table, value: &[u8]) -> Result<R, ViewError> {
+    let fail = |why: String| ViewError { table: table.name(), why };
+    match value.split_first() {
+        Some((&ROW_VERSION, fields)) => postcard::from_bytes(fields).map_err(|error| fail(error.to_string())),
+        Some((version, _)) => Err(fail(format!("row format {version} is newer than this program"))),
+        None => Err(fail("an empty row".into())),
+    }
+}

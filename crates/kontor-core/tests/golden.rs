@@ -1,0 +1,182 @@
+//! Journals of released versions, and the rows that they must give for ever.
+//!
+//! `golden/v1.journal` holds groups of format 1, each after its length (4 bytes, little-endian);
+//! `golden/v1.digests` has the digests of the tables that they fold to, at their own site and at
+//! another that reads what is shared of them. **A released version never
+//! changes**: when this test fails after a release, the change is wrong, or needs a format 2 with
+//! its own files beside these. Before the first release, `KONTOR_GOLDEN=write cargo test -p
+//! kontor-core --test golden` writes both anew from [`story`].
+
+mod support;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use kontor_core::access::Role;
+use kontor_core::command::Command;
+use kontor_core::event::{Entry, Event};
+use kontor_core::group::{self, Group};
+use kontor_core::id::Actor;
+use support::ledger::play;
+use support::{Answer, Shop, Tables, encode, request_id, shared, told};
+
+#[test]
+fn version_1_reads_as_it_was_written() {
+    let Golden { groups, digests } = golden();
+    let groups: Vec<(&Vec<u8>, Group)> = groups.iter().map(|bytes| (bytes, read(bytes))).collect();
+
+    let (mut here, mut elsewhere) = (Tables::new(&["main"]), Tables::new(&["main", "west"]));
+    let mut packed = 0;
+    for (bytes, group) in &groups {
+        here.fold(std::slice::from_ref(group)).expect("it folds");
+        elsewhere.fold(&[shared(group)]).expect("it folds");
+        // Another version of the packer may pack otherwise: what it packs is what counts.
+        match bytes[1] {
+            0 => assert_eq!(&encode(group), *bytes),
+            _ => {
+                packed += 1;
+                assert_eq!(&read(&encode(group)), group);
+            }
+        }
+    }
+    assert!(packed > 0, "one group is packed");
+    assert_eq!(digests_of(&here, &elsewhere), *digests);
+}
+
+#[test]
+fn version_1_covers_every_event() {
+    let groups = golden().groups.iter().map(|bytes| read(bytes));
+    let mut seen = [false; EVENTS];
+    for event in groups.flat_map(|group| group.entries).flat_map(|entry| entry.events) {
+        seen[number(&event)] = true;
+    }
+    assert_eq!(seen, [true; EVENTS], "in the order of the variants");
+}
+
+struct Golden {
+    groups: Vec<Vec<u8>>,
+    digests: String,
+}
+
+/// The files, written first if that was asked for.
+fn golden() -> &'static Golden {
+    static FILES: OnceLock<Golden> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let (journal, digests) = (file("v1.journal"), file("v1.digests"));
+        if told("KONTOR_GOLDEN").as_deref() == Some("write") {
+            let shop = story();
+            let mut elsewhere = Tables::new(&["main", "west"]);
+            for bytes in &shop.journal {
+                elsewhere.fold(&[shared(&read(bytes))]).expect("it folds");
+            }
+            std::fs::write(&journal, framed(&shop.journal)).expect("the journal can be written");
+            std::fs::write(&digests, digests_of(&shop.tables, &elsewhere)).expect("the digests can be written");
+        }
+        let journal = std::fs::read(journal).expect("the journal is there");
+        let digests = std::fs::read_to_string(digests).expect("the digests are there");
+        Golden { groups: unframed(&journal), digests }
+    })
+}
+
+fn digests_of(here: &Tables, elsewhere: &Tables) -> String {
+    format!("here      {}\nelsewhere {}\n", here.digest(), elsewhere.digest())
+}
+
+fn read(bytes: &[u8]) -> Group {
+    group::decode(bytes).expect("a group")
+}
+
+const EVENTS: usize = 14;
+
+/// A new variant does not compile until it has a number here, and then is missed in the journal.
+fn number(event: &Event) -> usize {
+    match event {
+        Event::ProductCreated { .. } => 0,
+        Event::ProductChanged { .. } => 1,
+        Event::VariantAdded { .. } => 2,
+        Event::VariantChanged { .. } => 3,
+        Event::LocationOpened { .. } => 4,
+        Event::LocationRenamed { .. } => 5,
+        Event::StockMoved { .. } => 6,
+        Event::StockAdjusted { .. } => 7,
+        Event::ReservationMade { .. } => 8,
+        Event::ReservationExtended { .. } => 9,
+        Event::ReservationEnded { .. } => 10,
+        Event::KeyCreated { .. } => 11,
+        Event::DayStarted { .. } => 12,
+        Event::FormatRaised { .. } => 13,
+    }
+}
+
+/// A small journal in which everything happens.
+fn story() -> Shop {
+    let mut shop = Shop::new();
+    let minute = 60_000;
+    let acts = [
+        "start-day",
+        "location shop",
+        "location cellar",
+        "rename cellar Cave revision 1",
+        "product apples",
+        "product pears reserve_on_cart backorder 3 id fruit",
+        "product ice track_only",
+        "product cards none",
+        "change fruit title Früchte revision 1",
+        "variant fruit plums title Pflaumen",
+        "sell fruit plums title Zwetschgen track_only revision 3",
+        "archive ice",
+        "activate ice",
+        "receive 10 apples + 5 pears@cellar ref D-1 because restock occurred 0s key a",
+        "return 1 apples ref R-1",
+        "receive 1 apples + 1 pears@cellar + 2 apples",
+        "issue 2 apples + 1 cards ref I-1 key b",
+        "reserve r1 3 apples + 2 pears@cellar + 1 cards owner cart-1 for 15m key c",
+        "extend r1 for 20m",
+        "commit r1",
+        "ship r1 1 apples + 1 cards ref S-1",
+        "ship r1",
+        "reserve r2 1 apples for 5m",
+        "reserve r3 1 apples for 1m",
+        "release r2",
+        "tick",
+        "adjust apples set-aside 2 keep-back 1",
+        "write-off 1 apples set-aside because mould",
+        "write-off 1 apples",
+        "count 1 apples ref C-1",
+        "count 9 apples expected 1 ref C-2",
+        "reserve r4 6 pears@cellar",
+    ];
+    for act in acts {
+        shop.now = shop.now.plus(minute);
+        let answer = play(&mut shop, act);
+        assert!(matches!(answer, Answer::Done(_)), "{act}: {answer:?}");
+    }
+    shop.must(Command::CreateKey { id: "k1".into(), role: Role::Admin, digest: [0xab; 32] });
+    let raised = (0..40).map(|number| Entry {
+        actor: Actor::parse("operator").expect("an actor"),
+        request_id: request_id(&format!("request-number-{number}")),
+        idempotency: None,
+        events: vec![Event::FormatRaised { format: 1 }],
+    });
+    shop.append(raised.collect()).expect("it folds");
+    shop.now = shop.now.plus(2 * 86_400_000);
+    assert!(matches!(play(&mut shop, "start-day"), Answer::Done(_)));
+    shop.audit();
+    shop
+}
+
+fn framed(groups: &[Vec<u8>]) -> Vec<u8> {
+    let length = |group: &Vec<u8>| u32::try_from(group.len()).expect("small").to_le_bytes();
+    groups.iter().flat_map(|group| [length(group).as_slice(), group].concat()).collect()
+}
+
+fn unframed(mut journal: &[u8]) -> Vec<Vec<u8>> {
+    let mut groups = Vec::new();
+    while let Some((length, rest)) = journal.split_first_chunk::<4>() {
+        let (group, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        groups.push(group.to_vec());
+        journal = rest;
+    }
+    groups
+}

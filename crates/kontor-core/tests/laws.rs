@@ -1,0 +1,632 @@
+//! What holds whatever is done, in whatever order. `KONTOR_PROVE=1` tries twenty times as much.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use kontor_core::command::Command;
+use kontor_core::event::Event;
+use kontor_core::fold::fold;
+use kontor_core::group::{self, Digest, Group, GroupError};
+use kontor_core::id::{ProductId, SiteId};
+use kontor_core::overlay::{Changes, Overlay};
+use kontor_core::product::{Sibling, SiblingVariant, Status, merge};
+use kontor_core::record::{Table, decode};
+use kontor_core::reservation::ReservationStatus;
+use kontor_core::site::SiteRow;
+use kontor_core::time::{SiteTime, Stamp, Stamped};
+use kontor_core::view::{KeyRange, View};
+use proptest::prelude::*;
+use support::world::{self, Act, Notebook, SKUS, Step, location, play, steps, title};
+use support::{Answer, Shop, Tables, cases, encode, shared, site, sku};
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// One site against a notebook: the same answers, the same shelves, and every invariant of the
+    /// rows after each step. Units that are free are never below the backorder limit, unless a
+    /// count, a write-off, an adjustment or another way of selling made it so; no sale, hold,
+    /// shipment or ending ever makes that worse.
+    #[test]
+    fn a_site_does_what_a_notebook_would(steps in steps(60)) {
+        let mut shop = world::opened("main", &["main"]);
+        let mut notebook = Notebook::default();
+        for name in SKUS {
+            notebook.sells(name, shop.tables.item(name).expect("an item").selling);
+        }
+        let mut made = 0;
+        for step in &steps {
+            let step = Step { key: None, ..step.clone() };
+            let now = shop.now.plus(step.wait_ms);
+            let before = Shop { now, ..shop.clone() };
+            let (command, answer) = play(&mut shop, &step, &mut made);
+            let expected = notebook.take(&command, now.0);
+            match &answer {
+                Answer::Done(events) => {
+                    prop_assert!(expected, "{command:?} was done");
+                    told_as_it_is(&shop, events)?;
+                }
+                other => prop_assert!(!expected && matches!(other, Answer::No(_)), "{command:?}: {other:?}"),
+            }
+            shop.audit();
+            for (number, shelf) in (0..SKUS.len()).flat_map(|number| [(number, 0), (number, 1)]) {
+                let item = (SKUS[number].to_owned(), location(&shop, shelf));
+                let level = shop.tables.level(&item.0, &item.1, &shop.site);
+                let noted = notebook.shelves.get(&item).cloned().unwrap_or_default();
+                prop_assert_eq!(level.on_hand, noted.there);
+                prop_assert_eq!(level.unavailable, noted.set_aside);
+                prop_assert_eq!(level.safety_stock, noted.kept_back);
+                prop_assert_eq!(level.committed, notebook.promised(&item));
+                prop_assert_eq!(level.reserved - due_units(&shop, &item), notebook.held(&item, shop.now.0));
+                let selling = shop.tables.item(&item.0).expect("an item").selling;
+                let may = matches!(step.act, Act::Count(..) | Act::WriteOff(..) | Act::Adjust(..) | Act::Sell(..));
+                if selling.policy.refuses() && !may {
+                    let debt = |shop: &Shop| {
+                        let level = shop.tables.level(&item.0, &item.1, &shop.site);
+                        let free = level.available + due_units(shop, &item);
+                        (-free - i64::try_from(selling.backorder_limit).expect("small")).max(0)
+                    };
+                    prop_assert!(debt(&shop) <= debt(&before), "{command:?} widened a shortage of {item:?}");
+                }
+            }
+        }
+        shop.now = shop.now.plus(86_400_000);
+        shop.must(Command::EndDueHolds { ids: shop.due() });
+        shop.audit();
+        prop_assert!(shop.reservations().values().all(|hold| hold.status != ReservationStatus::Held));
+    }
+
+    /// The journal is all there is: folded again from its bytes, one group at a time or several on
+    /// one overlay, it gives the same rows to the byte.
+    #[test]
+    fn a_journal_gives_its_rows_again(steps in steps(60), batches in proptest::collection::vec(1..9_usize, 1..9)) {
+        let shop = played("main", &["main"], &steps);
+        let groups: Vec<Group> =
+            shop.journal.iter().map(|bytes| group::decode(bytes).expect("a group")).collect();
+        for batches in [vec![1], vec![groups.len()], batches] {
+            let mut again = Tables::new(&["main"]);
+            let mut rest = groups.as_slice();
+            for size in batches.iter().cycle() {
+                let (some, later) = rest.split_at(rest.len().min(*size));
+                again.fold(some).expect("it folds");
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert!(again == shop.tables, "in batches of {batches:?}");
+        }
+        let mut previous = Digest::default();
+        for (bytes, group) in shop.journal.iter().zip(&groups) {
+            prop_assert_eq!(&encode(group), bytes, "what was read is written alike");
+            prop_assert_eq!(group.header.previous, previous);
+            previous = Digest::of(bytes);
+        }
+    }
+
+    /// Damaged bytes are refused or are another group. They never panic, neither when they are read
+    /// nor when what they say is folded.
+    #[test]
+    fn damage_never_panics(
+        steps in steps(12),
+        which in any::<prop::sample::Index>(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let shop = played("main", &["main"], &steps);
+        let bytes = which.get(&shop.journal);
+        prop_assert!(group::decode(&bytes[..cut.index(bytes.len())]).is_err(), "cut short");
+        let mut damaged = bytes.clone();
+        for (at, byte) in damage {
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+        }
+        if let Ok(group) = group::decode(&damaged) {
+            let mut rows = Overlay::new(&shop.tables);
+            // An entry that cannot be folded stops its journal; whether this one can is chance.
+            let _ = fold(&mut rows, &group);
+        }
+        let _ = group::decode_header(&damaged);
+    }
+
+    /// The law of apply. Three sites decide on what they have read so far, each at its own shelves
+    /// and on a catalogue that they share; every observer that folds their journals ends with the
+    /// same rows to the byte, in whatever order they come in.
+    ///
+    /// Quota that one site grants another has no event yet, so all grants are none here;
+    /// `quota.rs` has the arithmetic.
+    #[test]
+    fn entries_of_different_sites_commute(
+        acts in proptest::collection::vec(world_act(), 1..60),
+        orders in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 2),
+        batch in 1..5_usize,
+    ) {
+        let mut world = World::new();
+        for act in &acts {
+            world.play(act);
+        }
+        world.read_all();
+        for (observer, name) in NAMES.iter().enumerate() {
+            for order in &orders {
+                let mut tables = Tables::new(&NAMES);
+                for groups in world.interleaved(observer, order).chunks(batch) {
+                    tables.fold(groups).expect("it folds");
+                }
+                prop_assert!(tables == world.shops[observer].tables, "{name} folds in order {order:?}");
+            }
+            prop_assert_eq!(
+                shared_rows(&world.shops[observer].tables),
+                shared_rows(&world.shops[0].tables),
+                "shared rows are equal everywhere"
+            );
+        }
+    }
+
+    /// An edit made with knowledge of all others wins, on however slow a clock.
+    #[test]
+    fn an_informed_edit_wins(
+        acts in proptest::collection::vec(world_act(), 1..60),
+        clocks in proptest::array::uniform3(0..10_000_000_u64),
+        editor in 0..3_usize,
+    ) {
+        let mut world = World::new();
+        for (shop, clock) in world.shops.iter_mut().zip(clocks) {
+            shop.now = shop.now.plus(clock);
+        }
+        for act in &acts {
+            world.play(act);
+        }
+        world.read_all();
+        let id: ProductId = sku(SKUS[0]).into();
+        let edit = Command::ChangeProduct {
+            id: id.clone(),
+            title: Some(title("the last word")),
+            status: Some(Status::Archived),
+            expected: None,
+        };
+        world.shops[editor].now = SiteTime(0);
+        world.shops[editor].must(edit);
+        world.read_all();
+        for shop in &world.shops {
+            let product = shop.tables.product(id.as_str()).expect("a product");
+            prop_assert_eq!(product.title.as_str(), "the last word");
+            prop_assert_eq!(product.status, Status::Archived);
+            prop_assert_eq!(shop.tables.item(SKUS[0]).expect("an item").status, Status::Archived);
+        }
+    }
+
+    /// Siblings merge to the same product in whatever order they stand, field by field to the
+    /// greatest (stamp, site); merging what was merged in parts gives the same.
+    #[test]
+    fn siblings_merge_in_any_order(siblings in siblings(), order in any::<prop::sample::Index>()) {
+        let merged = merge(&siblings);
+        let mut turned = siblings.clone();
+        turned.rotate_left(order.index(siblings.len()));
+        prop_assert_eq!(&merge(&turned), &merged);
+        turned.reverse();
+        prop_assert_eq!(&merge(&turned), &merged);
+
+        let best = |some: &[(SiteId, Sibling)]| {
+            let titles = some.iter().filter_map(|(site, sibling)| {
+                sibling.title.as_ref().map(|title| (title.stamp, site.clone(), title.value.clone()))
+            });
+            titles.max_by_key(|(stamp, site, _)| (*stamp, site.clone()))
+        };
+        let (left, right) = siblings.split_at(order.index(siblings.len()));
+        let parts = [best(left), best(right)].into_iter().flatten().max_by_key(|(stamp, site, _)| (*stamp, site.clone()));
+        prop_assert_eq!(parts.map(|(.., title)| title), merged.map(|product| product.title));
+    }
+
+    /// An overlay reads like a map to which the same was done.
+    #[test]
+    fn an_overlay_reads_like_a_map(
+        below in deeds(),
+        first in deeds(),
+        second in deeds(),
+        from in key(),
+        before in key(),
+        most in 1..8_usize,
+    ) {
+        let mut tables = Tables::new(&["main"]);
+        let mut map = BTreeMap::new();
+        let base = done(&Tables::new(&["main"]), &below, &mut map);
+        tables.write(&base);
+        prop_assert_eq!(&tables.rows, &map);
+
+        let changes = done(&tables, &first, &mut map);
+        let mut overlay = Overlay::with(&tables, changes);
+        let later = done(&overlay, &second, &mut map);
+        reads_like(&Overlay::with(&overlay, later.clone()), &map, &from, &before, most)?;
+        overlay.add(later);
+        reads_like(&overlay, &map, &from, &before, most)?;
+        let all = overlay.into_changes();
+        tables.write(&all);
+        prop_assert_eq!(&tables.rows, &map, "what is written in the end");
+        reads_like(&tables, &map, &from, &before, most)?;
+    }
+}
+
+#[test]
+fn bytes_that_promise_much_are_refused_at_once() {
+    let shop = world::opened("main", &["main"]);
+    let good = &shop.journal[0];
+    let head = u32::from_le_bytes(good[2..6].try_into().expect("4 bytes")) as usize;
+    let (count, body) = (6 + head, 10 + head);
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = good.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let cut = |mut bytes: Vec<u8>, tail: &[u8]| {
+        bytes.truncate(body);
+        bytes.extend_from_slice(tail);
+        bytes
+    };
+    let huge = [0xff; 4];
+    let cases = [
+        ("an empty group", vec![]),
+        ("a header of 4 GB", with(2, &huge)),
+        ("4 billion entries", with(count, &huge)),
+        ("a body that unpacks to more than a group holds", cut(with(1, &[1]), &huge)),
+        ("a body of 5 MB that is not there", cut(with(1, &[1]), &5_000_000_u32.to_le_bytes())),
+        ("an unknown packing", with(1, &[2])),
+        ("format 0", with(0, &[0])),
+        ("a text of 2^63 bytes", cut(good.clone(), &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])),
+        (
+            "2^63 events",
+            cut(good.clone(), &[1, b'a', 1, b'b', 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+        ),
+        ("bytes after the last entry", [good.as_slice(), &[0]].concat()),
+    ];
+    for (what, bytes) in cases {
+        let Err(GroupError::Damaged(why)) = group::decode(&bytes) else { panic!("{what} was read") };
+        assert!(!what.contains("unpacks") || why.contains("unpacks to more"), "{what}: {why}");
+    }
+    assert_eq!(group::decode(&with(0, &[2])), Err(GroupError::Newer(2)));
+}
+
+/// Counters of an entry that no honest site wrote stop its journal; they never wrap or panic.
+#[test]
+fn counters_never_overflow() {
+    let shop = world::opened("main", &["main"]);
+    let moved = |change: i64, from_unavailable: u64| kontor_core::event::Moved {
+        sku: sku("apples"),
+        location: support::place("main-0"),
+        quantity: u64::MAX,
+        change,
+        from_unavailable,
+        on_hand_after: i64::MAX,
+        available_after: i64::MIN,
+    };
+    let event = |kind, change, from_unavailable| Event::StockMoved {
+        kind,
+        lines: vec![moved(change, from_unavailable)],
+        reference: None,
+        reason: None,
+        reservation: None,
+        occurred_at: SiteTime::NEVER,
+    };
+    use kontor_core::movement::MovementKind::{Count, Issue, Receive, WriteOff};
+    let line = kontor_core::reservation::ReservationLine {
+        sku: sku("apples"),
+        location: support::place("main-0"),
+        quantity: u64::MAX,
+        shipped: 0,
+        tracked: true,
+    };
+    let adjusted = Event::StockAdjusted {
+        sku: sku("apples"),
+        location: support::place("main-0"),
+        unavailable: u64::MAX,
+        safety_stock: u64::MAX,
+        available_after: 0,
+    };
+    let made =
+        Event::ReservationMade { id: world::hold(0), owner: None, lines: vec![line.clone()], expires_at: SiteTime(1) };
+    let ended = Event::ReservationEnded {
+        id: world::hold(0),
+        status: ReservationStatus::Committed,
+        lines: vec![line],
+        owner: None,
+        created_at: SiteTime(0),
+        expires_at: SiteTime(1),
+    };
+    let wrong = [
+        event(Receive, i64::MAX, 0),
+        event(Issue, i64::MIN, 0),
+        event(WriteOff, -1, 1),
+        event(Count, i64::MIN, 0),
+        adjusted,
+        made,
+        ended,
+    ];
+    for event in wrong {
+        let mut shop = shop.clone();
+        let (actor, request_id) = (kontor_core::id::Actor::timer(), support::request_id("r"));
+        let entry = kontor_core::event::Entry { actor, request_id, idempotency: None, events: vec![event.clone()] };
+        let before = shop.tables.digest();
+        assert!(shop.append(vec![entry]).is_err(), "{event:?}");
+        assert_eq!(shop.tables.digest(), before, "nothing is kept of it");
+    }
+    let day = Event::DayStarted { day: u64::MAX };
+    let (actor, request_id) = (kontor_core::id::Actor::timer(), support::request_id("r"));
+    let entry = kontor_core::event::Entry { actor, request_id, idempotency: None, events: vec![day] };
+    shop.clone().append(vec![entry]).expect("a far day is a day");
+    assert_eq!(Stamp::next(SiteTime::NEVER, Stamp(u64::MAX)), Stamp(u64::MAX));
+}
+
+/// Two sites may give one SKU to two products without knowing of each other: the product with the
+/// smaller id is sold, everywhere, until a person decides.
+#[test]
+fn a_sku_of_two_products_is_sold_as_the_first_of_them() {
+    for (first, second) in [("m", "z"), ("z", "m")] {
+        let mut world = World::new();
+        for (site, id) in [first, second].into_iter().enumerate() {
+            let (id, sku) = (ProductId::parse(id).ok(), sku("shared"));
+            let selling = kontor_core::product::Selling::default();
+            world.shops[site].must(Command::CreateProduct { id, sku, title: title("Shared"), selling });
+        }
+        world.read_all();
+        for shop in &world.shops {
+            assert_eq!(shop.tables.item("shared").expect("an item").product.as_str(), "m");
+        }
+    }
+}
+
+/// A site at which random steps were done.
+fn played(name: &str, sites: &[&str], steps: &[Step]) -> Shop {
+    let mut shop = world::opened(name, sites);
+    let mut made = 0;
+    for step in steps {
+        play(&mut shop, step, &mut made);
+    }
+    shop
+}
+
+/// Units of an item in holds that are due but not ended.
+fn due_units(shop: &Shop, (sku, location): &(String, String)) -> i64 {
+    let holds = shop.reservations().into_values();
+    let due = holds.filter(|hold| hold.status == ReservationStatus::Held && hold.expires_at <= shop.now);
+    let lines = due.flat_map(|hold| hold.lines);
+    let same = lines.filter(|line| line.tracked && line.sku.as_str() == sku && line.location.as_str() == location);
+    same.map(|line| i64::try_from(line.quantity).expect("small")).sum()
+}
+
+/// What the last event says about shelves is what the rows say.
+fn told_as_it_is(shop: &Shop, events: &[Event]) -> Result<(), TestCaseError> {
+    match events.last() {
+        Some(Event::StockMoved { lines, .. }) => {
+            for line in lines {
+                let level = shop.tables.level(line.sku.as_str(), line.location.as_str(), &shop.site);
+                prop_assert_eq!(line.on_hand_after, level.on_hand);
+                prop_assert_eq!(line.available_after, level.available);
+            }
+        }
+        Some(Event::StockAdjusted { sku, location, available_after, .. }) => {
+            let level = shop.tables.level(sku.as_str(), location.as_str(), &shop.site);
+            prop_assert_eq!(*available_after, level.available);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Three sites that read each other's journals when told to.
+struct World {
+    shops: Vec<Shop>,
+    made: [usize; 3],
+    /// Groups that the first has folded of the second.
+    read: [[usize; 3]; 3],
+}
+
+#[derive(Debug, Clone)]
+enum WorldAct {
+    Do(usize, Step),
+    Edit(usize, usize, u8),
+    Read(usize, usize),
+}
+
+fn world_act() -> impl Strategy<Value = WorldAct> {
+    let step = steps(2).prop_map(|mut steps| steps.remove(0));
+    prop_oneof![
+        4 => (0..3_usize, step).prop_map(|(site, step)| WorldAct::Do(site, step)),
+        3 => (0..3_usize, 0..SKUS.len(), any::<u8>()).prop_map(|(site, id, what)| WorldAct::Edit(site, id, what)),
+        3 => (0..3_usize, 0..3_usize).prop_map(|(reader, of)| WorldAct::Read(reader, of)),
+    ]
+}
+
+impl World {
+    /// Each site creates the same three products without knowing of the others.
+    fn new() -> Self {
+        let shops = NAMES.iter().map(|name| world::opened(name, &NAMES)).collect();
+        Self { shops, made: [0; 3], read: [[0; 3]; 3] }
+    }
+
+    fn play(&mut self, act: &WorldAct) {
+        match act {
+            WorldAct::Do(site, step) => {
+                let (_, answer) = play(&mut self.shops[*site], step, &mut self.made[*site]);
+                assert!(!matches!(answer, Answer::Failed(_)), "{answer:?}");
+            }
+            WorldAct::Edit(site, id, what) => {
+                let id: ProductId = sku(SKUS[*id]).into();
+                let shop = &mut self.shops[*site];
+                // Two SKUs that any product may get: at two sites, two products may claim one.
+                let extra = sku(["extra-1", "extra-2"][usize::from(*what) / 4 % 2]);
+                let selling = kontor_core::product::Selling { backorder_limit: u64::from(*what), ..Default::default() };
+                shop.ask(
+                    match what % 4 {
+                        0 => Command::ChangeProduct {
+                            id,
+                            title: Some(title(&format!("title {what}"))),
+                            status: None,
+                            expected: None,
+                        },
+                        1 => {
+                            let status = Some(if *what < 128 { Status::Archived } else { Status::Active });
+                            Command::ChangeProduct { id, title: None, status, expected: None }
+                        }
+                        2 => Command::AddVariant { id, sku: extra, title: None, selling },
+                        _ => Command::ChangeVariant {
+                            id,
+                            sku: extra,
+                            title: Some(title("variant")),
+                            selling: Some(selling),
+                            expected: None,
+                        },
+                    },
+                    None,
+                );
+            }
+            WorldAct::Read(reader, of) => self.read(*reader, *of, 1),
+        }
+    }
+
+    /// Folds the next groups of another site.
+    fn read(&mut self, reader: usize, of: usize, most: usize) {
+        let from = self.read[reader][of];
+        let groups: Vec<Group> =
+            self.shops[of].journal.iter().skip(from).take(most).map(|bytes| foreign(bytes)).collect();
+        if reader != of {
+            self.read[reader][of] += groups.len();
+            self.shops[reader].tables.fold(&groups).expect("it folds");
+        }
+    }
+
+    fn read_all(&mut self) {
+        for (reader, of) in (0..3).flat_map(|reader| (0..3).map(move |of| (reader, of))) {
+            self.read(reader, of, usize::MAX);
+        }
+    }
+
+    /// All groups in an order that keeps each journal's own, as the observer sees them.
+    fn interleaved(&self, observer: usize, order: &[u8]) -> Vec<Group> {
+        let mut left = [0; 3];
+        let mut groups = Vec::new();
+        let mut choices = order.iter().cycle();
+        while (0..3).any(|of| left[of] < self.shops[of].journal.len()) {
+            let choice = usize::from(*choices.next().expect("it cycles"));
+            let of = (0..3)
+                .map(|turn| (choice + turn) % 3)
+                .find(|of| left[*of] < self.shops[*of].journal.len())
+                .expect("some are left");
+            let bytes = &self.shops[of].journal[left[of]];
+            groups.push(if of == observer { group::decode(bytes).expect("a group") } else { foreign(bytes) });
+            left[of] += 1;
+        }
+        groups
+    }
+}
+
+fn foreign(bytes: &[u8]) -> Group {
+    shared(&group::decode(bytes).expect("a group"))
+}
+
+/// Rows that are equal at all sites that have read as far. A site's own day is its own business.
+fn shared_rows(tables: &Tables) -> Vec<(Table, Bytes, Vec<u8>)> {
+    let names = ["products", "claims", "catalog", "items", "locations", "stock", "movements"];
+    let rows = tables.rows.iter().filter(|((table, _), _)| names.contains(&table.name()));
+    let rows = rows.map(|((table, key), value)| (*table, key.clone(), value.to_vec()));
+    let sites = tables.rows.iter().filter(|((table, _), _)| table.name() == "sites");
+    let sites = sites.map(|((table, key), value)| {
+        let SiteRow { stamp, format, .. } = decode(*table, value).expect("a row");
+        (*table, key.clone(), [stamp.0.to_be_bytes().as_slice(), &[format]].concat())
+    });
+    rows.chain(sites).collect()
+}
+
+fn siblings() -> impl Strategy<Value = Vec<(SiteId, Sibling)>> {
+    let stamp = || (0..6_u64).prop_map(Stamp);
+    let titled = (0..9_u8, stamp()).prop_map(|(text, stamp)| Stamped { value: title(&format!("t{text}")), stamp });
+    let status = (any::<bool>(), stamp())
+        .prop_map(|(active, stamp)| Stamped { value: if active { Status::Active } else { Status::Archived }, stamp });
+    let variant =
+        (0..3_usize, stamp(), proptest::option::of((any::<u8>(), stamp()))).prop_map(|(name, stamp, sold)| {
+            let selling = sold.map(|(limit, stamp)| Stamped {
+                value: kontor_core::product::Selling { backorder_limit: limit.into(), ..Default::default() },
+                stamp,
+            });
+            (sku(SKUS[name]), Stamped { value: SiblingVariant { title: None, selling }, stamp })
+        });
+    let sibling =
+        (proptest::option::of(titled), proptest::option::of(status), proptest::collection::vec(variant, 0..4));
+    let sibling =
+        (sibling, 1..9_u64, 0..9_u64, 0..9_u64).prop_map(|((title, status, variants), revision, at, more)| {
+            let (created_at, updated_at) = (SiteTime(at), SiteTime(at + more));
+            Sibling { title, status, variants: variants.into_iter().collect(), revision, created_at, updated_at }
+        });
+    proptest::collection::vec(sibling, 1..5).prop_map(|siblings| {
+        siblings.into_iter().enumerate().map(|(number, sibling)| (site(&format!("s{number}")), sibling)).collect()
+    })
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Put(u8, Vec<u8>, u8),
+    Delete(u8, Vec<u8>),
+    Empty(u8),
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(255)], 0..4)
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        6 => (1..3_u8, key(), any::<u8>()).prop_map(|(table, key, value)| Deed::Put(table, key, value)),
+        3 => (1..3_u8, key()).prop_map(|(table, key)| Deed::Delete(table, key)),
+        1 => (1..3_u8).prop_map(Deed::Empty),
+    ];
+    proptest::collection::vec(deed, 0..20)
+}
+
+/// The changes that deeds make on top of a view, and the same done to a map.
+fn done(view: &dyn View, deeds: &[Deed], map: &mut BTreeMap<(Table, Bytes), Bytes>) -> Changes {
+    let mut overlay = Overlay::new(view);
+    for deed in deeds.iter().cloned() {
+        match deed {
+            Deed::Put(table, key, value) => {
+                map.insert((Table(table), key.clone().into()), vec![value].into());
+                overlay.put(Table(table), key, vec![value].into());
+            }
+            Deed::Delete(table, key) => {
+                map.remove(&(Table(table), key.clone().into()));
+                overlay.delete(Table(table), key);
+            }
+            Deed::Empty(table) => {
+                map.retain(|(of, _), _| *of != Table(table));
+                overlay.empty(Table(table));
+            }
+        }
+    }
+    overlay.into_changes()
+}
+
+fn reads_like(
+    view: &dyn View,
+    map: &BTreeMap<(Table, Bytes), Bytes>,
+    from: &[u8],
+    before: &[u8],
+    most: usize,
+) -> Result<(), TestCaseError> {
+    let keys: BTreeSet<Bytes> = map.keys().map(|(_, key)| key.clone()).chain([Bytes::from_static(&[1, 1])]).collect();
+    for table in [Table(1), Table(2), Table(3)] {
+        for key in &keys {
+            prop_assert_eq!(view.get(table, key).expect("rows"), map.get(&(table, key.clone())).cloned());
+        }
+        let inside = |key: &[u8]| from <= key && key < before;
+        let wanted = map.iter().filter(|((of, key), _)| *of == table && inside(key));
+        let wanted: Vec<_> = wanted.map(|((_, key), value)| (key.to_vec(), value.clone())).take(most).collect();
+        let mut found = Vec::new();
+        view.scan(table, KeyRange { from, before }, &mut |key, value| {
+            found.push((key.to_vec(), value.clone()));
+            found.len() < most
+        })
+        .expect("rows");
+        prop_assert_eq!(found, wanted);
+    }
+    Ok(())
+}
