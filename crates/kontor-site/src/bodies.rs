@@ -1,0 +1,106 @@
+//! Rendered answers to popular reads, bounded, and never stale: the writer takes a body away in the
+//! same step in which the rows behind it change, before it answers.
+
+use bytes::Bytes;
+use kontor_core::overlay::Changes;
+use kontor_core::record::{KeyParts, Table};
+use quick_cache::sync::{Cache, GuardResult};
+use quick_cache::{Equivalent, Weighter};
+
+use crate::limits::BODY_CACHE_BYTES;
+
+/// What a body is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// One product, by id.
+    Product,
+    /// The levels of one SKU.
+    Stock,
+}
+
+/// A rendered answer.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// The bytes to send.
+    pub bytes: Bytes,
+    /// The strong entity tag of them, with its quotes.
+    pub etag: Bytes,
+}
+
+/// All rendered answers that are kept.
+pub struct Bodies {
+    cache: Cache<BodyKey, Body, BodyWeight>,
+}
+
+impl Bodies {
+    pub(crate) fn new() -> Self {
+        let typical_body = 512;
+        let items = usize::try_from(BODY_CACHE_BYTES / typical_body).unwrap_or(usize::MAX);
+        Self { cache: Cache::with_weighter(items, BODY_CACHE_BYTES, BodyWeight) }
+    }
+
+    /// The body about something, rendered now if it is not kept.
+    ///
+    /// A body that was rendered from rows which changed meanwhile is given to this caller, who asked
+    /// before the change was answered, but is not kept.
+    pub fn get_or_render<E>(
+        &self,
+        about: About,
+        id: &str,
+        render: impl FnOnce() -> Result<Option<Body>, E>,
+    ) -> Result<Option<Body>, E> {
+        if let Some(body) = self.cache.get(&(about, id)) {
+            return Ok(Some(body));
+        }
+        match self.cache.get_value_or_guard(&BodyKey(about, id.into()), Some(std::time::Duration::ZERO)) {
+            GuardResult::Value(body) => Ok(Some(body)),
+            GuardResult::Guard(place) => {
+                let body = render()?;
+                if let Some(body) = &body {
+                    // The place is gone if the writer took it away; then the body is not kept.
+                    let _ = place.insert(body.clone());
+                }
+                Ok(body)
+            }
+            GuardResult::Timeout => render(),
+        }
+    }
+
+    /// Takes away what these changes make untrue.
+    pub(crate) fn forget(&self, changes: &Changes) {
+        for (table, about) in
+            [(Table::CATALOG, About::Product), (Table::ITEMS, About::Stock), (Table::STOCK, About::Stock)]
+        {
+            for (key, _) in changes.of(table) {
+                if let Some(id) = KeyParts(key).text() {
+                    self.cache.remove(&(about, id));
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BodyKey(About, Box<str>);
+
+impl std::hash::Hash for BodyKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.0, self.1.as_ref()).hash(state);
+    }
+}
+
+impl Equivalent<BodyKey> for (About, &str) {
+    fn equivalent(&self, key: &BodyKey) -> bool {
+        self.0 == key.0 && self.1 == key.1.as_ref()
+    }
+}
+
+#[derive(Clone)]
+struct BodyWeight;
+
+impl Weighter<BodyKey, Body> for BodyWeight {
+    fn weight(&self, key: &BodyKey, body: &Body) -> u64 {
+        // With what the map and the reference counts cost.
+        (key.1.len() + body.bytes.len() + body.etag.len() + 160) as u64
+    }
+}

@@ -1,0 +1,102 @@
+//! The change feed: the site's journal, read from a position.
+
+use kontor_core::event::Entry;
+use kontor_core::group::{self, GroupError};
+use kontor_core::id::{Position, SiteId};
+use kontor_core::time::SiteTime;
+use kontor_storage::journal::ReadError;
+use tokio::sync::watch;
+
+use crate::limits::{FEED_BYTES_MAX, FEED_ENTRIES_MAX};
+use crate::recover::Terms;
+
+/// One entry of the feed.
+#[derive(Debug, Clone)]
+pub struct FeedItem {
+    /// Its place; the cursor of what follows.
+    pub position: Position,
+    /// Whose journal.
+    pub site: SiteId,
+    /// When it was recorded.
+    pub recorded_at: SiteTime,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// Why the feed gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The cursor is not a place of this journal.
+    #[error("position {0} is not in the journal of this site, which ends at {1}")]
+    BeyondEnd(Position, Position),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// A group that this program cannot read.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// A reader of the feed. Clones share nothing that waits.
+#[derive(Clone)]
+pub struct Feed {
+    pub(crate) terms: std::sync::Arc<Terms>,
+    pub(crate) end: watch::Receiver<Position>,
+}
+
+impl Feed {
+    /// The place of the newest group whose rows can be read.
+    pub fn end(&self) -> Position {
+        *self.end.borrow()
+    }
+
+    /// Entries after a position, oldest first, at most `limit`. Blocks on the disk for old ones.
+    pub fn read(&self, after: Position, limit: usize) -> Result<Vec<FeedItem>, FeedError> {
+        let (end, limit) = (self.end(), limit.min(FEED_ENTRIES_MAX));
+        if !self.holds(after, end) {
+            return Err(FeedError::BeyondEnd(after, end));
+        }
+        let (mut items, mut read) = (Vec::new(), 0);
+        for (term, journal) in self.terms.iter().filter(|(term, _)| *term >= after.term.max(1)) {
+            let mut seq = if *term == after.term { after.seq.saturating_sub(1) } else { 0 };
+            let last = if *term == end.term { end.seq } else { journal.end() };
+            while seq < last && items.len() < limit && read < FEED_BYTES_MAX {
+                let groups = journal.read(seq, 64, FEED_BYTES_MAX)?;
+                let Some((newest, _)) = groups.last() else { break };
+                seq = *newest;
+                for (at, bytes) in groups.iter().filter(|(at, _)| *at <= last) {
+                    if read >= FEED_BYTES_MAX {
+                        break;
+                    }
+                    read += bytes.len();
+                    let group = group::decode(bytes)?;
+                    for (index, entry) in (0..).zip(group.entries) {
+                        let position = Position { term: *term, seq: *at, index };
+                        if position > after && items.len() < limit {
+                            let (site, recorded_at) = (group.header.site.clone(), group.header.time);
+                            items.push(FeedItem { position, site, recorded_at, entry });
+                        }
+                    }
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    /// Whether a position is one of this journal, or before its first. A site that was restored may
+    /// have lost the end of an earlier term: whoever has read it must be told.
+    fn holds(&self, after: Position, end: Position) -> bool {
+        if after.term == 0 {
+            return true;
+        }
+        let journal = self.terms.iter().find(|(term, _)| *term == after.term).map(|(_, journal)| journal);
+        let last = if after.term == end.term { end.seq } else { journal.map_or(0, |journal| journal.end()) };
+        journal.is_some() && after.seq <= last
+    }
+
+    /// Waits until there is something after a position. Returns false if the site has stopped.
+    pub async fn wait(&mut self, after: Position) -> bool {
+        let beyond = |end: &Position| (end.term, end.seq) > (after.term, after.seq);
+        self.end.wait_for(beyond).await.is_ok()
+    }
+}

@@ -1,0 +1,26 @@
+//! One running site: a writer that decides commands one after another, and readers that it never
+//! blocks.
+//!
+//! ```text
+//! commands ─► queue ─► take all that waits ─► decide + fold on the overlay ─► append group ─► tables ─► answers
+//! readers: snapshots                           other readers of the journal: the feed
+//! ```
+//!
+//! [`step`] is the whole logic, synchronous and without IO. The writer is the thread that feeds it
+//! with real time, a journal and tables; the simulator feeds it with invented ones.
+
+pub mod bodies;
+pub mod check;
+pub mod clock;
+pub mod feed;
+pub mod limits;
+pub mod reader;
+pub mod recover;
+mod reserve;
+pub mod rows;
+pub mod site;
+pub mod step;
+mod writer;
+
+pub use site::{Settings, Site};
+pub use step::{Answer, NotDone};

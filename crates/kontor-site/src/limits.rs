@@ -1,0 +1,38 @@
+//! Every number at which a site says "no more", with its reason.
+
+/// Requests that wait for the writer. At 50,000 a second this is a tenth of a second of work; more
+/// waiting only makes every answer late. Less than the connections of a server, so that it is met.
+pub const QUEUE_MAX: usize = 4_096;
+
+/// Entries of one group. Keeps the wait of the first small and a group's memory bounded.
+pub const GROUP_ENTRIES_MAX: usize = 1_024;
+
+/// Bytes of rows that the writer keeps in memory, so that popular items cost no look-up.
+pub const ROW_CACHE_BYTES: u64 = 64 << 20;
+
+/// Bytes of rendered bodies kept in memory.
+pub const BODY_CACHE_BYTES: u64 = 64 << 20;
+
+/// Room on the disk that writes leave alone. After a crash the last segment is written again, 64 MiB,
+/// and the tables write what is durable already but not yet theirs; both must succeed on a disk that
+/// has refused writes.
+pub const DISK_RESERVE_BYTES: u64 = 128 << 20;
+
+/// Groups that are folded into one write of the tables while a site starts.
+pub const RECOVER_GROUPS_PER_WRITE: usize = 256;
+
+/// Rows of one page, whatever the caller asks for.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Entries of one answer of the feed.
+pub const FEED_ENTRIES_MAX: usize = 1_000;
+
+/// Bytes of groups, as they are stored, that one answer of the feed is made from. What they become
+/// on the wire is some ten times as much, and is held in memory for as long as its reader is slow.
+pub const FEED_BYTES_MAX: usize = 256 << 10;
+
+/// How far the wall clock may step before the site keeps its own time and raises an alarm.
+pub const CLOCK_STEP_MS_MAX: u64 = 2_000;
+
+/// How long the timer rests after the journal or the tables gave it nothing.
+pub const TIMER_REST_MS: u64 = 1_000;

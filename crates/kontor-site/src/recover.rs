@@ -1,0 +1,163 @@
+//! From a journal to rows: resuming where the tables stopped, or from the first group.
+
+use std::sync::Arc;
+
+use kontor_core::fold;
+use kontor_core::group::{self, Digest, GroupError};
+use kontor_core::id::SiteId;
+use kontor_core::overlay::Overlay;
+use kontor_core::record::Table;
+use kontor_core::view::ViewError;
+use kontor_storage::journal::{JournalReader, ReadError};
+use kontor_storage::tables::{Tables, TablesError};
+
+use crate::limits::RECOVER_GROUPS_PER_WRITE;
+use crate::rows::{WriterRows, of};
+use crate::step::Folded;
+
+/// The journals of a site, one per term, oldest first.
+pub type Terms = Vec<(u32, Arc<dyn JournalReader>)>;
+
+/// How far a start has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Groups folded since the start.
+    pub folded: u64,
+    /// Groups to fold in all.
+    pub total: u64,
+}
+
+/// Why rows and journal do not come together. A site in such a state serves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The tables have folded groups that the journal does not hold.
+    #[error(
+        "acknowledged work is missing: the tables have seen group {seen} of term {term}, and the journal ends at {end}. \
+         Do not start this site: copy the directory, then restore a backup, or put back the journal files that are missing. \
+         Deleting tables/ starts the site without the missing groups"
+    )]
+    JournalBehind {
+        /// The term.
+        term: u32,
+        /// What the tables have folded.
+        seen: u64,
+        /// What the journal holds.
+        end: u64,
+    },
+    /// The journal holds another group than the one that was folded, or its chain is broken.
+    #[error(
+        "the journal of term {term} is not the one that was written: group {seq} does not follow from the group before it. \
+         Restore a backup, or put back the right journal files"
+    )]
+    Diverged {
+        /// The term.
+        term: u32,
+        /// Where.
+        seq: u64,
+    },
+    /// A group that this program cannot read.
+    #[error("group {seq} of term {term}: {source}")]
+    Group {
+        /// The term.
+        term: u32,
+        /// Where.
+        seq: u64,
+        /// Why.
+        source: GroupError,
+    },
+    /// The journal could not be read.
+    #[error("the journal could not be read")]
+    Journal(#[from] ReadError),
+    /// The tables could not be written.
+    #[error("the tables could not be written")]
+    Tables(#[from] TablesError),
+    /// The rows could not be read.
+    #[error(transparent)]
+    Rows(#[from] ViewError),
+}
+
+/// Folds what the journal holds and the tables do not, and returns the end of the journal. Every
+/// group is checked to follow from the one before it.
+pub fn recover(
+    rows: &WriterRows,
+    site: &SiteId,
+    terms: &Terms,
+    mut progress: impl FnMut(Progress),
+) -> Result<Folded, RecoverError> {
+    let mut at = folded(rows.tables(), site)?;
+    check_folded(&at, terms)?;
+    let total = terms.iter().map(|(term, journal)| match term.cmp(&at.term) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => journal.end() - at.seq,
+        std::cmp::Ordering::Greater => journal.end(),
+    });
+    let mut done = Progress { folded: 0, total: total.sum() };
+    let first = at.term;
+    for (term, journal) in terms.iter().filter(|(term, _)| *term >= first) {
+        let mut seq = if *term == at.term { at.seq } else { 0 };
+        while seq < journal.end() {
+            let groups = journal.read(seq, RECOVER_GROUPS_PER_WRITE, 16 << 20)?;
+            let mut batch = Overlay::new(rows);
+            for (at_seq, bytes) in &groups {
+                let group =
+                    group::decode(bytes).map_err(|source| RecoverError::Group { term: *term, seq: *at_seq, source })?;
+                let header = &group.header;
+                let follows = header.seq == *at_seq
+                    && header.term == *term
+                    && header.previous == at.digest
+                    && header.site == *site;
+                if !follows {
+                    return Err(RecoverError::Diverged { term: *term, seq: *at_seq });
+                }
+                fold::fold(&mut batch, &group)?;
+                let last = u32::try_from(group.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
+                at = Folded { term: *term, seq: *at_seq, last, digest: Digest::of(bytes), time: header.time };
+            }
+            let Some((last, _)) = groups.last() else {
+                return Err(RecoverError::Diverged { term: *term, seq: seq + 1 });
+            };
+            seq = *last;
+            rows.write(&batch.into_changes(), at.encode(), site)?;
+            done.folded += groups.len() as u64;
+            progress(done);
+        }
+    }
+    Ok(at)
+}
+
+/// How far the tables have been folded.
+pub fn folded(tables: &Tables, site: &SiteId) -> Result<Folded, RecoverError> {
+    match tables.get(of(Table::FOLDED), site.as_str().as_bytes())? {
+        Some(bytes) => Ok(Folded::decode(&bytes)?),
+        None => Ok(Folded::start()),
+    }
+}
+
+/// Compares what the tables have seen with what the journal holds.
+fn check_folded(at: &Folded, terms: &Terms) -> Result<(), RecoverError> {
+    if at.seq == 0 {
+        return Ok(());
+    }
+    let journal = terms.iter().find(|(term, _)| *term == at.term).map(|(_, journal)| journal);
+    let end = journal.map_or(0, |journal| journal.end());
+    let Some(journal) = journal.filter(|_| at.seq <= end) else {
+        return Err(RecoverError::JournalBehind { term: at.term, seen: at.seq, end });
+    };
+    let last = journal.read(at.seq - 1, 1, 1)?;
+    match last.first() {
+        Some((seq, bytes)) if *seq == at.seq && Digest::of(bytes) == at.digest => Ok(()),
+        _ => Err(RecoverError::Diverged { term: at.term, seq: at.seq }),
+    }
+}
+
+/// The epoch of the last writer of a term; 0 if nobody has written it.
+pub(crate) fn last_epoch(journal: &dyn JournalReader, term: u32) -> Result<u32, RecoverError> {
+    let end = journal.end();
+    if end == 0 {
+        return Ok(0);
+    }
+    let last = journal.read(end - 1, 1, 1)?;
+    let header = last.first().map(|(_, bytes)| group::decode_header(bytes)).transpose();
+    let header = header.map_err(|source| RecoverError::Group { term, seq: end, source })?;
+    Ok(header.map_or(0, |header| header.epoch))
+}

@@ -1,0 +1,298 @@
+//! A site that runs: opened from a directory, asked through a queue, read through snapshots.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use kontor_core::command::Request;
+use kontor_core::id::{Position, SiteId};
+use kontor_storage::directory::{DataDir, DirectoryError};
+use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
+use kontor_storage::journal::{Journal, ReadError};
+use kontor_storage::tables::{Tables, TablesError, TablesOptions};
+use tokio::sync::{oneshot, watch};
+
+use crate::bodies::Bodies;
+use crate::clock::Clock;
+use crate::feed::Feed;
+use crate::limits::QUEUE_MAX;
+use crate::reader::Reader;
+use crate::recover::{self, Progress, RecoverError, Terms};
+use crate::reserve::Reserve;
+use crate::rows::{SnapshotRows, WriterRows};
+use crate::step::{self, Answer, NotDone, Step};
+use crate::writer::{Letter, Shared, Tickets, Writer};
+
+/// How a site is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The name of the site; must be the one that the directory was made for.
+    pub site: SiteId,
+    /// Drawn for this run: tells this writer's appends from another's.
+    pub nonce: u64,
+    /// How the journal is kept.
+    pub journal: LocalOptions,
+    /// How the tables are kept.
+    pub tables: TablesOptions,
+    /// Room on the disk that writes leave alone: [`crate::limits::DISK_RESERVE_BYTES`].
+    pub disk_reserve_bytes: u64,
+}
+
+/// Why a site could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalOpenError),
+    /// The journal of an earlier term cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The tables cannot be opened.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// Journal and tables do not come together.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The name of the site in the directory is not a site name.
+    #[error("the directory was made for site {0:?}, which is not a site name")]
+    Name(String),
+    /// The writer's thread could not be started.
+    #[error("the writer could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A running site. Clones are handles on the same one.
+#[derive(Clone)]
+pub struct Site {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: SiteId,
+    term: u32,
+    letters: SyncSender<Letter>,
+    tables: Tables,
+    sites: Arc<[SiteId]>,
+    shared: Arc<Shared>,
+    feed: Feed,
+    stopped: watch::Receiver<Option<String>>,
+    reserve: Reserve,
+    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Holds the lock on the directory for as long as the site runs.
+    _directory: Option<DataDir>,
+}
+
+/// How a site is doing.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Requests that wait for the writer.
+    pub waiting: usize,
+    /// The newest group whose rows can be read.
+    pub end: Position,
+    /// By how many milliseconds the wall clock is away from site time, if too many to follow.
+    pub clock_stepped_ms: i64,
+    /// Why the site stopped, if it has.
+    pub stopped: Option<String>,
+}
+
+impl Site {
+    /// Opens the site of a directory: folds what the tables lack, then starts the writer.
+    pub fn open(settings: &Settings, mut progress: impl FnMut(Progress)) -> Result<Self, OpenError> {
+        let directory = DataDir::open(&settings.data, settings.site.as_str())?;
+        let (id, term) = (settings.site.clone(), directory.term());
+        let journal = |term| (directory.journal_path(term), directory.archive_path(term), label(&id, term));
+
+        let mut terms = Terms::new();
+        for earlier in directory.terms().iter().copied().filter(|earlier| *earlier < term) {
+            let (dir, archive, label) = journal(earlier);
+            terms.push((earlier, Arc::new(LocalReader::open(&dir, &archive, &label)?)));
+        }
+        let (dir, archive, label) = journal(term);
+        let (own, report) = LocalJournal::open(&dir, &archive, &label, settings.journal)?;
+        tracing::info!(?report, "The journal is open");
+        terms.push((term, own.reader()));
+
+        let tables = open_tables(&directory, &settings.tables)?;
+        let disk = Some((directory, settings.disk_reserve_bytes));
+        Self::start(id, term, settings.nonce, Box::new(own), terms, tables, disk, &mut progress)
+    }
+
+    /// Starts a site in memory, for tests.
+    pub fn in_memory(id: SiteId) -> Result<Self, OpenError> {
+        let journal = kontor_storage::journal::memory::MemoryJournal::new();
+        let terms = vec![(1, journal.reader())];
+        Self::start(id, 1, 1, Box::new(journal), terms, crate::rows::in_memory(), None, &mut |_| {})
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a site, put together in one place")]
+    fn start(
+        id: SiteId,
+        term: u32,
+        nonce: u64,
+        journal: Box<dyn Journal>,
+        terms: Terms,
+        tables: Tables,
+        disk: Option<(DataDir, u64)>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, OpenError> {
+        let sites: Arc<[SiteId]> = Arc::new([id.clone()]);
+        let rows = WriterRows::new(tables.clone(), sites.to_vec());
+        let mut end = recover::recover(&rows, &id, &terms, progress)?;
+        if end.term < term {
+            // The first group of a term follows the last group of the term before.
+            end = step::Folded { term, seq: 0, last: 0, ..end };
+        }
+        let epoch = terms.last().map_or(Ok(0), |(term, journal)| recover::last_epoch(journal.as_ref(), *term))? + 1;
+        let clock = Clock::start(end.time);
+        let writer = step::Writer { site: id.clone(), term, epoch, nonce };
+        let position = end.position();
+        let step = Step::new(rows, writer, end).map_err(RecoverError::from)?;
+
+        let reserve = disk
+            .as_ref()
+            .map_or_else(Reserve::none, |(directory, bytes)| Reserve::new(directory.path().to_owned(), *bytes));
+        let (letters, inbox) = sync_channel(QUEUE_MAX);
+        let (end, end_seen) = watch::channel(position);
+        let (stopped, stopped_seen) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            bodies: Bodies::new(),
+            waiting: AtomicUsize::new(0),
+            clock_stepped_ms: AtomicI64::new(0),
+            end,
+            stopped,
+        });
+        let writer = Writer {
+            step,
+            journal,
+            reserve: reserve.clone(),
+            clock,
+            letters: inbox,
+            shared: shared.clone(),
+            tickets: Tickets::default(),
+            closing: false,
+        };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run());
+        let thread = thread.map_err(OpenError::Thread)?;
+        let feed = Feed { terms: Arc::new(terms), end: end_seen };
+        let inner = Inner {
+            id,
+            term,
+            letters,
+            tables,
+            sites,
+            shared,
+            feed,
+            stopped: stopped_seen,
+            reserve,
+            writer: std::sync::Mutex::new(Some(thread)),
+            _directory: disk.map(|(directory, _)| directory),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Asks for something, and waits until it is durable or refused.
+    pub async fn submit(&self, request: Request) -> Result<Answer, NotDone> {
+        let (answer_to, answer) = oneshot::channel();
+        let inner = &self.inner;
+        inner.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(full) = inner.letters.try_send(Letter::Request(Box::new(request), answer_to)) {
+            inner.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(match full {
+                TrySendError::Full(_) => NotDone::Overloaded,
+                TrySendError::Disconnected(_) => NotDone::Unknown,
+            });
+        }
+        answer.await.unwrap_or(Err(NotDone::Unknown))
+    }
+
+    /// Rows at this moment.
+    pub fn read(&self) -> Reader {
+        let rows = SnapshotRows::new(&self.inner.tables, self.inner.sites.clone());
+        Reader::new(rows, self.inner.id.clone())
+    }
+
+    /// Rendered answers.
+    pub fn bodies(&self) -> &Bodies {
+        &self.inner.shared.bodies
+    }
+
+    /// The change feed.
+    pub fn feed(&self) -> Feed {
+        self.inner.feed.clone()
+    }
+
+    /// The site's name.
+    pub fn id(&self) -> &SiteId {
+        &self.inner.id
+    }
+
+    /// The term of the journal that it writes.
+    pub fn term(&self) -> u32 {
+        self.inner.term
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        let shared = &self.inner.shared;
+        Status {
+            waiting: shared.waiting.load(Ordering::Relaxed),
+            end: self.inner.feed.end(),
+            clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
+            stopped: self.inner.stopped.borrow().clone(),
+        }
+    }
+
+    /// Why writes are refused although it runs: the room on the disk is down to the reserve.
+    pub fn lacks_room(&self) -> Option<String> {
+        self.inner.reserve.lack()
+    }
+
+    /// Waits until the writer has stopped, and says why; an empty text after a clean shutdown.
+    pub async fn stopped(&self) -> String {
+        let mut stopped = self.inner.stopped.clone();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => "the writer is gone".into(),
+        }
+    }
+
+    /// Finishes what waits and closes journal and tables. Blocks; what is asked afterwards fails.
+    pub fn close(&self) -> Result<(), String> {
+        // A writer that has stopped already has closed its inbox; then there is nothing to tell it.
+        let _ = self.inner.letters.send(Letter::Close);
+        let thread = self.inner.writer.lock().map_or(None, |mut writer| writer.take());
+        if let Some(thread) = thread {
+            thread.join().map_err(|_| "the writer panicked".to_owned())?;
+        }
+        match self.inner.stopped.borrow().as_deref() {
+            None | Some("") => Ok(()),
+            Some(why) => Err(why.to_owned()),
+        }
+    }
+}
+
+/// What a journal says it belongs to.
+pub fn label(site: &SiteId, term: u32) -> String {
+    format!("{site}/{term}")
+}
+
+/// Opens the tables, and starts them anew if the engine finds them damaged: they are a cache.
+fn open_tables(directory: &DataDir, options: &TablesOptions) -> Result<Tables, OpenError> {
+    let path = directory.tables_path();
+    let names = &kontor_core::record::TABLE_NAMES;
+    match Tables::fjall(&path, names, *options) {
+        Err(TablesError::Damaged { .. }) => {
+            tracing::warn!("The tables are damaged; they are built again from the journal");
+            std::fs::remove_dir_all(&path).map_err(OpenError::Thread)?;
+            Ok(Tables::fjall(&path, names, *options)?)
+        }
+        tables => Ok(tables?),
+    }
+}

@@ -1,0 +1,456 @@
+//! The site's logic: commands, results and time in; appends, rows and answers out. Synchronous and
+//! without IO, so that the simulator runs exactly what the server runs.
+//!
+//! At most one append is on its way. What comes meanwhile waits and becomes the next group.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use kontor_core::command::{Command, Context, Request};
+use kontor_core::decide::{self, Decision};
+use kontor_core::event::{Entry, Event};
+use kontor_core::fold::{self, At};
+use kontor_core::group::{self, Digest, GroupBody, GroupHeader};
+use kontor_core::id::{Actor, Position, RequestId, ReservationId, SiteId};
+use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
+use kontor_core::overlay::{Changes, Overlay};
+use kontor_core::record::{self, KeyParts, Table};
+use kontor_core::refusal::{Refusal, Stop};
+use kontor_core::site::SiteRow;
+use kontor_core::time::SiteTime;
+use kontor_core::view::{KeyRange, View, ViewError};
+
+use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
+
+/// What a site is told.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody wants something; the answer will carry the ticket.
+    Request {
+        /// Chosen by the caller.
+        ticket: u64,
+        /// What is wanted.
+        request: Request,
+    },
+    /// The append that was asked for has ended.
+    Appended(Appended),
+}
+
+/// How an append ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It is durable.
+    Durable,
+    /// It is not in the journal, and never will be.
+    NotWritten(String),
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// What a site wants done, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Append this group, and say how it ended.
+    Append {
+        /// Its place.
+        seq: u64,
+        /// Its bytes.
+        group: Vec<u8>,
+    },
+    /// Write these rows to the tables; they are durable already.
+    Write {
+        /// The rows.
+        changes: Changes,
+        /// The group that they go up to.
+        folded: Folded,
+    },
+    /// Tell whoever asked.
+    Answer {
+        /// Given with the request.
+        ticket: u64,
+        /// What became of it.
+        answer: Result<Answer, NotDone>,
+    },
+    /// The outcome of an append is unknown: stop, and start again from the journal.
+    Halt(String),
+}
+
+/// What has been done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The entry in this site's journal.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: SiteTime,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Whether it happened before, for a request with the same key.
+    pub replayed: bool,
+}
+
+/// Why nothing has been done, or why nobody can say.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotDone {
+    /// The domain says no. Nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// More requests wait than the site takes. Nothing has changed; try again.
+    #[error("more requests are waiting than the site takes")]
+    Overloaded,
+    /// The journal could not take it. Nothing has changed; try again when there is room.
+    #[error("the journal took nothing: {0}")]
+    NotWritten(String),
+    /// The tables could not be read, or a rule broke. Nothing has changed.
+    #[error("the request could not be decided: {0}")]
+    Failed(String),
+    /// The site stopped before it could say. It may have happened; ask again with the same key.
+    #[error("the site stopped before the outcome was known")]
+    Unknown,
+}
+
+/// How far this site's journal has been folded into rows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Folded {
+    /// The term.
+    pub term: u32,
+    /// Its last group that is folded.
+    pub seq: u64,
+    /// The index of that group's last entry.
+    pub last: u32,
+    /// Of that group.
+    pub digest: Digest,
+    /// Site time of that group.
+    pub time: SiteTime,
+}
+
+/// Who writes a journal.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// The site.
+    pub site: SiteId,
+    /// The term of its journal that is written.
+    pub term: u32,
+    /// Greater than that of every writer of the term before.
+    pub epoch: u32,
+    /// Drawn for this run.
+    pub nonce: u64,
+}
+
+/// A site between two inputs.
+pub struct Step<V> {
+    rows: V,
+    writer: Writer,
+    /// The end of the journal.
+    end: Folded,
+    waiting: VecDeque<(u64, Request)>,
+    in_flight: Option<InFlight>,
+    /// Live holds by deadline. In memory, because a table of them would be searched through the
+    /// traces of all that have ended.
+    due: BTreeSet<(SiteTime, ReservationId)>,
+    /// The timer rests until then, after a journal or tables that gave it nothing: a decision ends
+    /// the due holds that it needs by itself.
+    timer_rests_until: SiteTime,
+    day: u64,
+    halted: bool,
+}
+
+/// A group that is being appended, and what waits for it.
+struct InFlight {
+    folded: Folded,
+    entries: u32,
+    changes: Changes,
+    answers: Vec<(u64, Result<Answer, NotDone>)>,
+}
+
+impl<V: View> Step<V> {
+    /// A site whose rows are folded up to `end`, the end of its journal.
+    pub fn new(rows: V, writer: Writer, end: Folded) -> Result<Self, ViewError> {
+        let mut due = BTreeSet::new();
+        rows.scan(Table::DUE, KeyRange { from: &[], before: &[u8::MAX; 9] }, &mut |key, _| {
+            let mut parts = KeyParts(key);
+            if let (Some(at), Some(id), Some(site)) = (parts.number(), parts.fixed(), parts.rest())
+                && site == writer.site.as_str()
+            {
+                due.insert((SiteTime(at), ReservationId(id)));
+            }
+            true
+        })?;
+        let day = kontor_core::view::row::<SiteRow>(&rows, &writer.site, ())?;
+        let day = day.map_or(0, |row| row.day);
+        let (waiting, timer_rests_until) = (VecDeque::new(), SiteTime::default());
+        Ok(Self { rows, writer, end, waiting, in_flight: None, due, timer_rests_until, day, halted: false })
+    }
+
+    /// The rows as of the last durable group.
+    pub fn rows(&self) -> &V {
+        &self.rows
+    }
+
+    /// Whose rows they are.
+    pub fn site(&self) -> &SiteId {
+        &self.writer.site
+    }
+
+    /// The end of the journal.
+    pub fn end(&self) -> &Folded {
+        &self.end
+    }
+
+    /// Requests that wait for the append on its way.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the site wants to be called again although nothing has come.
+    pub fn next_timer(&self) -> Option<SiteTime> {
+        if self.halted {
+            return None;
+        }
+        self.due.first().map(|(at, _)| *at.max(&self.timer_rests_until))
+    }
+
+    /// Takes inputs, decides what can be decided, and says what is to be done. `now` must not go back.
+    ///
+    /// After a [`Output::Write`] nothing is decided in the same call, because the rows of this view
+    /// do not show the group before the caller has written it. So the caller does all outputs, and
+    /// then calls again if the site [`Step::has_work`].
+    pub fn step(&mut self, now: SiteTime, inputs: impl IntoIterator<Item = Input>) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Request { ticket, .. } if self.halted => {
+                    outputs.push(Output::Answer { ticket, answer: Err(NotDone::Unknown) });
+                }
+                Input::Request { ticket, request } => self.waiting.push_back((ticket, request)),
+                Input::Appended(result) => self.appended(now, result, &mut outputs),
+            }
+        }
+        let unwritten = outputs.iter().any(|output| matches!(output, Output::Write { .. }));
+        while !unwritten && self.has_work(now) {
+            self.next_group(now, &mut outputs);
+        }
+        outputs
+    }
+
+    /// Whether there is something to decide, and no append on its way.
+    pub fn has_work(&self, now: SiteTime) -> bool {
+        let is_due = self.next_timer().is_some_and(|at| at <= now);
+        self.in_flight.is_none() && !self.halted && (!self.waiting.is_empty() || is_due)
+    }
+
+    /// Finishes the append on its way.
+    fn appended(&mut self, now: SiteTime, result: Appended, outputs: &mut Vec<Output>) {
+        let Some(InFlight { folded, entries, changes, answers }) = self.in_flight.take() else { return };
+        let answer = |(ticket, answer)| Output::Answer { ticket, answer };
+        match result {
+            Appended::Durable => {
+                metrics::counter!("kontor_journal_entries_total").increment(entries.into());
+                self.follow(&changes);
+                self.end = folded.clone();
+                outputs.push(Output::Write { changes, folded });
+                outputs.extend(answers.into_iter().map(answer));
+            }
+            Appended::NotWritten(why) => {
+                // Refusals too: an effect that did not happen may have led to them.
+                let end = self.end.seq;
+                let told = answers.into_iter().map(|(ticket, answer)| match answer {
+                    Ok(answer) if answer.is_durable_repeat(end) => (ticket, Ok(answer)),
+                    _ => (ticket, Err(NotDone::NotWritten(why.clone()))),
+                });
+                outputs.extend(told.map(answer));
+                self.timer_rests_until = now.plus(TIMER_REST_MS);
+            }
+            Appended::Unknown(why) => {
+                self.halted = true;
+                let waiting = self.waiting.drain(..).map(|(ticket, _)| ticket);
+                let all = answers.into_iter().map(|(ticket, _)| ticket).chain(waiting);
+                outputs.extend(all.map(|ticket| answer((ticket, Err(NotDone::Unknown)))));
+                outputs.push(Output::Halt(why));
+            }
+        }
+    }
+
+    /// Decides what waits, up to a full group, on top of the rows.
+    fn next_group(&mut self, now: SiteTime, outputs: &mut Vec<Output>) {
+        let mut draft = Draft {
+            rows: Overlay::new(&self.rows),
+            body: GroupBody::default(),
+            writer: &self.writer,
+            seq: self.end.seq + 1,
+            now: now.max(self.end.time),
+            earliest_due: self.due.first().map_or(SiteTime::NEVER, |(at, _)| *at),
+        };
+        let mut answers = Vec::new();
+        let mut own = Vec::new();
+        if draft.now.day() > self.day {
+            own.push(Command::StartDay);
+        }
+        if self.next_timer().is_some_and(|at| at <= draft.now) {
+            let due = self.due.iter().take_while(|(at, _)| *at <= draft.now).take(DUE_HOLDS_PER_TICK);
+            own.push(Command::EndDueHolds { ids: due.map(|(_, id)| *id).collect() });
+        }
+        let timer_tried = !own.is_empty();
+        for command in own {
+            // What the site wants of itself is never refused; it fails only if rows cannot be read.
+            if let Err(error) = draft.decide(&own_request(command)) {
+                tracing::error!("The site could not see to its own timers: {error}");
+            }
+        }
+        while draft.has_room()
+            && let Some((ticket, request)) = self.waiting.pop_front()
+        {
+            let answer = draft.decide(&request);
+            answers.push((ticket, answer));
+        }
+        let Draft { body, rows, now, .. } = draft;
+        let changes = rows.into_changes();
+        if body.is_empty() {
+            if timer_tried {
+                self.timer_rests_until = now.plus(TIMER_REST_MS);
+            }
+            outputs.extend(answers.into_iter().map(|(ticket, answer)| Output::Answer { ticket, answer }));
+            return;
+        }
+        let header = GroupHeader {
+            site: self.writer.site.clone(),
+            term: self.writer.term,
+            seq: self.end.seq + 1,
+            epoch: self.writer.epoch,
+            writer: self.writer.nonce,
+            time: now,
+            previous: self.end.digest,
+            seen: Vec::new(),
+        };
+        let group = group::encode(&header, &body);
+        let (digest, last) = (Digest::of(&group), body.count() - 1);
+        let folded = Folded { term: header.term, seq: header.seq, last, digest, time: now };
+        outputs.push(Output::Append { seq: header.seq, group });
+        self.in_flight = Some(InFlight { folded, entries: body.count(), changes, answers });
+    }
+
+    /// Keeps the lists in memory in step with the rows.
+    fn follow(&mut self, changes: &Changes) {
+        for (key, value) in changes.of(Table::DUE) {
+            let mut parts = KeyParts(key);
+            let (Some(at), Some(id)) = (parts.number(), parts.fixed()) else { continue };
+            if parts.rest() != Some(self.writer.site.as_str()) {
+                continue;
+            }
+            let hold = (SiteTime(at), ReservationId(id));
+            match value {
+                Some(_) => self.due.insert(hold),
+                None => self.due.remove(&hold),
+            };
+        }
+        let own = changes.of(Table::SITES).find(|(key, _)| key.as_ref() == self.writer.site.as_str().as_bytes());
+        if let Some((_, Some(row))) = own
+            && let Ok(row) = record::decode::<SiteRow>(Table::SITES, row)
+        {
+            self.day = row.day;
+        }
+    }
+}
+
+fn own_request(command: Command) -> Request {
+    let request_id = RequestId::parse("timer").expect("a short word is a request id");
+    Request { command, actor: Actor::timer(), request_id, idempotency: None, fresh_id: [0; 16] }
+}
+
+/// A group while it is being decided.
+struct Draft<'s> {
+    rows: Overlay<'s>,
+    body: GroupBody,
+    writer: &'s Writer,
+    seq: u64,
+    now: SiteTime,
+    earliest_due: SiteTime,
+}
+
+impl Draft<'_> {
+    /// Whether the largest entry still fits into the group.
+    fn has_room(&self) -> bool {
+        (self.body.count() as usize) < GROUP_ENTRIES_MAX && self.body.len() <= GROUP_BYTES_MAX - ENTRY_BYTES_MAX
+    }
+
+    /// Decides one request and folds what follows, on top of what was decided before it.
+    fn decide(&mut self, request: &Request) -> Result<Answer, NotDone> {
+        self.rows.attempt();
+        // A panic is a mistake of ours. It happens before the append, so refusing this one request
+        // leaves everything as it was.
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide_unguarded(request)));
+        let decided = decided.unwrap_or_else(|panic| {
+            let why = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+            let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            tracing::error!(request.id = %request.request_id, "A rule broke and its command was refused: {why}");
+            metrics::counter!("kontor_panics_total").increment(1);
+            Err(NotDone::Failed("a rule broke; this is a defect of the program".into()))
+        });
+        if decided.is_err() {
+            self.rows.take_back();
+        }
+        decided
+    }
+
+    fn decide_unguarded(&mut self, request: &Request) -> Result<Answer, NotDone> {
+        let context = Context {
+            now: self.now,
+            site: &self.writer.site,
+            fresh_id: request.fresh_id,
+            earliest_due: self.earliest_due,
+        };
+        let events = match decide::decide(&self.rows, request, context) {
+            Ok(Decision::Events(events)) => events,
+            Ok(Decision::Repeat(before)) => {
+                let (position, recorded_at) = (before.position, before.recorded_at);
+                return Ok(Answer { position, recorded_at, events: before.events, replayed: true });
+            }
+            Err(Stop::Refused(refusal)) => return Err(refusal.into()),
+            Err(Stop::Failed(error)) => return Err(NotDone::Failed(error.to_string())),
+        };
+        let position = Position { term: self.writer.term, seq: self.seq, index: self.body.count() };
+        if events.is_empty() {
+            return Ok(Answer { position, recorded_at: self.now, events, replayed: false });
+        }
+        let (actor, request_id) = (request.actor.clone(), request.request_id.clone());
+        let entry = Entry { actor, request_id, idempotency: request.idempotency, events };
+        let bytes = group::encode_entry(&entry);
+        if bytes.len() > ENTRY_BYTES_MAX {
+            let (given, max) = (bytes.len() as u64, ENTRY_BYTES_MAX as u64);
+            return Err(Refusal::LimitExceeded { what: "entry bytes", given, max }.into());
+        }
+        let at = At { site: &self.writer.site, position, time: self.now };
+        fold::apply(&mut self.rows, at, &entry).map_err(|error| NotDone::Failed(error.to_string()))?;
+        self.body.push(&bytes);
+        Ok(Answer { position, recorded_at: self.now, events: entry.events, replayed: false })
+    }
+}
+
+impl Answer {
+    /// Whether it repeats what a group up to `end` says; nothing that comes later can undo it.
+    fn is_durable_repeat(&self, end: u64) -> bool {
+        self.replayed && self.position.seq <= end
+    }
+}
+
+impl Folded {
+    /// Before the first group of the first term.
+    pub fn start() -> Self {
+        Self { term: 0, seq: 0, last: 0, digest: Digest::default(), time: SiteTime(0) }
+    }
+
+    /// As it is kept in the tables.
+    pub fn encode(&self) -> Bytes {
+        kontor_core::record::encode(self)
+    }
+
+    /// As it is read from the tables.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ViewError> {
+        kontor_core::record::decode(Table::FOLDED, bytes)
+    }
+
+    /// The last entry's place, as it is shown.
+    pub fn position(&self) -> Position {
+        Position { term: self.term, seq: self.seq, index: self.last }
+    }
+}

@@ -1,0 +1,236 @@
+//! The thread that feeds the step with real time, a journal and tables.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use kontor_core::command::Request;
+use kontor_core::id::Position;
+use kontor_storage::journal::{AppendError, Journal};
+use tokio::sync::{oneshot, watch};
+
+use crate::bodies::Bodies;
+use crate::clock::{Clock, Stopwatch};
+use crate::limits::GROUP_ENTRIES_MAX;
+use crate::reserve::Reserve;
+use crate::rows::WriterRows;
+use crate::step::{Answer, Appended, Input, NotDone, Output, Step};
+
+/// A letter to the writer.
+pub(crate) enum Letter {
+    /// Somebody wants something.
+    Request(Box<Request>, oneshot::Sender<Result<Answer, NotDone>>),
+    /// Finish what waits, then stop.
+    Close,
+}
+
+/// What the writer and everybody else look at.
+pub(crate) struct Shared {
+    pub(crate) bodies: Bodies,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) clock_stepped_ms: AtomicI64,
+    pub(crate) end: watch::Sender<Position>,
+    /// `None` while it runs, then why it stopped; an empty text after a clean shutdown.
+    pub(crate) stopped: watch::Sender<Option<String>>,
+}
+
+pub(crate) struct Writer {
+    pub(crate) step: Step<WriterRows>,
+    pub(crate) journal: Box<dyn Journal>,
+    pub(crate) reserve: Reserve,
+    pub(crate) clock: Clock,
+    pub(crate) letters: Receiver<Letter>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tickets: Tickets,
+    pub(crate) closing: bool,
+}
+
+/// Who waits for an answer, by the number that the step knows them by.
+#[derive(Default)]
+pub(crate) struct Tickets {
+    /// Numbers are given in turn and come back nearly so; `None` has been answered.
+    waiting: VecDeque<Option<oneshot::Sender<Result<Answer, NotDone>>>>,
+    /// The number of the first that waits.
+    first: u64,
+}
+
+impl Tickets {
+    fn give(&mut self, answer_to: oneshot::Sender<Result<Answer, NotDone>>) -> u64 {
+        self.waiting.push_back(Some(answer_to));
+        self.first + self.waiting.len() as u64 - 1
+    }
+
+    fn take(&mut self, ticket: u64) -> Option<oneshot::Sender<Result<Answer, NotDone>>> {
+        let place = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
+        let answer_to = self.waiting.get_mut(place)?.take();
+        while self.waiting.pop_front_if(|first| first.is_none()).is_some() {
+            self.first += 1;
+        }
+        answer_to
+    }
+}
+
+/// Says that the site has stopped, if nobody has said it before.
+struct TellAll(Arc<Shared>);
+
+impl Drop for TellAll {
+    fn drop(&mut self) {
+        self.0.stopped.send_if_modified(|stopped| {
+            let silent = stopped.is_none();
+            stopped.get_or_insert_with(|| "the writer panicked; this is a defect of the program".into());
+            silent
+        });
+    }
+}
+
+impl Writer {
+    /// Runs until it is told to close, or cannot go on.
+    pub(crate) fn run(mut self) {
+        // Whatever ends this thread, everybody is told: a site that cannot write must not look alive.
+        let guard = TellAll(self.shared.clone());
+        let why = loop {
+            let inputs = self.wait_for_letters();
+            if let Err(why) = self.work_off(inputs) {
+                break why;
+            }
+            if self.closing && self.step.waiting() == 0 {
+                break self.close();
+            }
+        };
+        if !why.is_empty() {
+            tracing::error!("The site has stopped: {why}");
+        }
+        self.tickets = Tickets::default();
+        self.shared.stopped.send_replace(Some(why));
+        drop(guard);
+    }
+
+    /// Blocks until there is something to do, and takes all that waits.
+    fn wait_for_letters(&mut self) -> Vec<Input> {
+        let now = self.clock.now();
+        self.shared.clock_stepped_ms.store(self.clock.stepped_ms(), Ordering::Relaxed);
+        let due = self.step.next_timer().map_or(1_000, |at| at.0.saturating_sub(now.0));
+        let mut inputs = Vec::new();
+        match self.letters.recv_timeout(Duration::from_millis(due.min(1_000))) {
+            Ok(letter) => inputs.extend(self.open(letter)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.closing = true,
+        }
+        self.take_waiting(&mut inputs);
+        inputs
+    }
+
+    fn take_waiting(&mut self, inputs: &mut Vec<Input>) {
+        // What is decided later waits in the queue, which has an end.
+        while inputs.len() + self.step.waiting() < GROUP_ENTRIES_MAX {
+            match self.letters.try_recv() {
+                Ok(letter) => inputs.extend(self.open(letter)),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.closing = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, letter: Letter) -> Option<Input> {
+        match letter {
+            Letter::Request(request, answer_to) => {
+                self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                let ticket = self.tickets.give(answer_to);
+                Some(Input::Request { ticket, request: *request })
+            }
+            Letter::Close => {
+                self.closing = true;
+                None
+            }
+        }
+    }
+
+    /// Steps until nothing is left to append. What arrives during an append joins the next group; those
+    /// whose group is durable are answered before the next one is decided.
+    fn work_off(&mut self, inputs: Vec<Input>) -> Result<(), String> {
+        let mut inputs = inputs;
+        loop {
+            match self.step(&mut inputs)? {
+                Some(appended) => inputs.push(Input::Appended(appended)),
+                None => {
+                    // Those who were just answered may have asked again.
+                    self.take_waiting(&mut inputs);
+                    if inputs.is_empty() && !self.step.has_work(self.clock.now()) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Steps once and does what comes of it. Returns how the append ended, if there was one.
+    fn step(&mut self, inputs: &mut Vec<Input>) -> Result<Option<Appended>, String> {
+        let now = self.clock.now();
+        let mut appended = None;
+        for output in self.step.step(now, inputs.drain(..)) {
+            match output {
+                Output::Append { seq, group } => appended = Some(self.append(seq, &group)),
+                Output::Write { changes, folded } => {
+                    let written = self.step.rows().write(&changes, folded.encode(), self.step.site());
+                    written.map_err(|error| format!("the tables could not be written: {}", with_causes(&error)))?;
+                    self.shared.bodies.forget(&changes);
+                    self.shared.end.send_replace(folded.position());
+                }
+                Output::Answer { ticket, answer } => {
+                    if let Some(answer_to) = self.tickets.take(ticket) {
+                        // Whoever asked may have gone; what was done stays done.
+                        let _ = answer_to.send(answer);
+                    }
+                }
+                Output::Halt(why) => return Err(why),
+            }
+        }
+        Ok(appended)
+    }
+
+    fn append(&mut self, seq: u64, group: &[u8]) -> Appended {
+        if let Some(why) = self.reserve.watch() {
+            return Appended::NotWritten(why);
+        }
+        let watch = Stopwatch::start();
+        let result = self.journal.append(seq, group);
+        metrics::histogram!("kontor_journal_append_seconds").record(watch.seconds());
+        metrics::counter!("kontor_journal_appends_total").increment(1);
+        metrics::counter!("kontor_journal_bytes_total").increment(group.len() as u64);
+        match result {
+            Ok(()) => Appended::Durable,
+            Err(AppendError::NotWritten { .. } | AppendError::TooLarge { .. }) => {
+                let error = result.expect_err("it was just matched");
+                let why = with_causes(&error);
+                tracing::error!("The journal took nothing: {why}");
+                Appended::NotWritten(why)
+            }
+            Err(error @ (AppendError::Unknown { .. } | AppendError::Taken { .. })) => {
+                Appended::Unknown(format!("an append to the journal has an unknown outcome: {}", with_causes(&error)))
+            }
+        }
+    }
+
+    fn close(&mut self) -> String {
+        let closed =
+            self.journal.close().map_err(|error| format!("the journal could not be closed: {}", with_causes(&error)));
+        let flushed = self
+            .step
+            .rows()
+            .tables()
+            .flush()
+            .map_err(|error| format!("the tables could not be closed: {}", with_causes(&error)));
+        closed.and(flushed).err().unwrap_or_default()
+    }
+}
+
+/// An error and what led to it: a step that failed says little without what the disk said.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,111 @@
+//! The step, driven by hand: what is decided on which rows.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use kontor_core::command::{Command, Idempotency, Inbound, Line, Note, Request};
+use kontor_core::id::{Actor, LocationId, RequestId, SiteId, Sku};
+use kontor_core::product::Selling;
+use kontor_core::quantity::Quantity;
+use kontor_core::refusal::Refusal;
+use kontor_core::text::Title;
+use kontor_core::time::SiteTime;
+use kontor_site::rows::{WriterRows, in_memory};
+use kontor_site::step::{Appended, Folded, Input, NotDone, Output, Step, Writer};
+
+const NOW: SiteTime = SiteTime(1_795_212_800_000);
+
+fn input(ticket: u64, command: Command) -> Input {
+    let key = u8::try_from(ticket).unwrap();
+    let request = Request {
+        command,
+        actor: Actor::parse("key:test").unwrap(),
+        request_id: RequestId::parse("r1").unwrap(),
+        idempotency: Some(Idempotency { scope: [key; 16], fingerprint: [1; 16] }),
+        fresh_id: [7; 16],
+    };
+    Input::Request { ticket, request }
+}
+
+fn issue() -> Command {
+    let (sku, location) = (Sku::parse("APPLE").unwrap(), LocationId::parse("shop").unwrap());
+    Command::Issue { lines: vec![Line { sku, location, quantity: Quantity::new(1).unwrap() }], note: Note::default() }
+}
+
+/// A ticket, and whether what was done had been done before.
+type Told = (u64, Result<bool, NotDone>);
+
+/// Feeds the inputs, does what the site wants done, and answers what was told and whether an
+/// append is on its way.
+fn feed(step: &mut Step<WriterRows>, inputs: Vec<Input>) -> (Vec<Told>, bool) {
+    let (mut told, mut appending) = (Vec::new(), false);
+    let mut inputs = inputs;
+    loop {
+        for output in step.step(NOW, inputs.drain(..)) {
+            match output {
+                Output::Append { .. } => appending = true,
+                Output::Write { changes, folded } => {
+                    step.rows().write(&changes, folded.encode(), step.site()).unwrap();
+                }
+                Output::Answer { ticket, answer } => told.push((ticket, answer.map(|answer| answer.replayed))),
+                Output::Halt(why) => panic!("{why}"),
+            }
+        }
+        if !step.has_work(NOW) {
+            return (told, appending);
+        }
+    }
+}
+
+/// A step with one unit of one item on the shelf.
+fn stocked() -> Step<WriterRows> {
+    let site = SiteId::parse("main").unwrap();
+    let rows = WriterRows::new(in_memory(), vec![site.clone()]);
+    let writer = Writer { site, term: 1, epoch: 1, nonce: 1 };
+    let mut step = Step::new(rows, writer, Folded { term: 1, ..Folded::start() }).unwrap();
+    let Command::Issue { lines, note } = issue() else { unreachable!() };
+    let (sku, location) = (lines[0].sku.clone(), lines[0].location.clone());
+    let title = Title::parse("Apples").unwrap();
+    let stocked = vec![
+        input(1, Command::CreateProduct { id: None, sku, title: title.clone(), selling: Selling::default() }),
+        input(2, Command::OpenLocation { id: location, name: title }),
+        input(3, Command::Receive { from: Inbound::Delivery, lines, note }),
+    ];
+    assert!(feed(&mut step, stocked).1);
+    assert_eq!(feed(&mut step, durable()).0.len(), 3);
+    step
+}
+
+fn durable() -> Vec<Input> {
+    vec![Input::Appended(Appended::Durable)]
+}
+
+#[test]
+fn what_waited_for_an_append_is_decided_on_the_rows_that_it_left() {
+    let mut step = stocked();
+
+    // The last unit is on its way to the disk while another buyer and a repeat of the first arrive.
+    assert!(feed(&mut step, vec![input(4, issue())]).1);
+    assert!(feed(&mut step, vec![input(5, issue()), input(4, issue())]).0.is_empty());
+    let (told, appending) = feed(&mut step, durable());
+    let [(4, Ok(false)), (5, Err(NotDone::Refused(Refusal::InsufficientStock { .. }))), (4, Ok(true))] = told[..]
+    else {
+        panic!("one unit, one buyer, one effect: {told:?}");
+    };
+    assert!(!appending);
+}
+
+#[test]
+fn a_full_disk_does_not_deny_what_is_durable() {
+    let mut step = stocked();
+    assert!(feed(&mut step, vec![input(4, issue())]).1);
+    assert!(matches!(feed(&mut step, durable()).0[..], [(4, Ok(false))]));
+
+    // A new effect, a repeat of the new one, and a repeat of the durable one stand in one group.
+    let Command::Issue { lines, note } = issue() else { unreachable!() };
+    let receive = Command::Receive { from: Inbound::Delivery, lines, note };
+    let group = vec![input(6, receive.clone()), input(6, receive), input(4, issue())];
+    assert!(feed(&mut step, group).1);
+    let (told, _) = feed(&mut step, vec![Input::Appended(Appended::NotWritten("full".into()))]);
+    let [(6, Err(NotDone::NotWritten(_))), (6, Err(NotDone::NotWritten(_))), (4, Ok(true))] = told[..] else {
+        panic!("what happened is not taken back, what did not is not told: {told:?}");
+    };
+}
