@@ -1,0 +1,231 @@
+//! The change feed.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::product::{Policy, Status};
+use crate::reservation::{ReservationLine, ReservationStatus};
+use crate::stock::MovementKind;
+use crate::time::Time;
+
+/// Entries of one answer, when the caller names no number.
+pub const CHANGES_LIMIT: usize = 100;
+
+/// Entries of one answer at most.
+pub const CHANGES_LIMIT_MAX: usize = 1_000;
+
+/// The longest that an answer waits for something new, in seconds.
+pub const WAIT_S_MAX: u64 = 30;
+
+/// What happened after a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changes {
+    /// Entries of the journal, oldest first.
+    pub items: Vec<Change>,
+    /// Send it as `after` to go on from here.
+    #[schema(example = "1-7-0")]
+    pub next: String,
+}
+
+/// Everything that one request did. Without a key, who and by which request are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// Its place in the journal.
+    #[schema(example = "1-7-0")]
+    pub position: String,
+    /// When it was recorded.
+    pub recorded_at: Time,
+    /// Who wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub actor: Option<String>,
+    /// The request's id in logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub request_id: Option<String>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// One effect, as callers with a key see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A product was added with its first variant.
+    ProductCreated {
+        /// Which.
+        id: String,
+        /// Of the first variant.
+        sku: String,
+        /// What shoppers read.
+        title: String,
+        /// When its stock is promised.
+        policy: Policy,
+        /// Units that each location may promise beyond its stock.
+        backorder_limit: u64,
+    },
+    /// Fields of a product were set.
+    ProductChanged {
+        /// Which.
+        id: String,
+        /// The new title.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        title: Option<String>,
+        /// The new status.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        status: Option<Status>,
+    },
+    /// A variant was added.
+    VariantAdded {
+        /// To which product.
+        id: String,
+        /// The new unit.
+        sku: String,
+        /// What tells it from the others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        title: Option<String>,
+        /// When its stock is promised.
+        policy: Policy,
+        /// Units that each location may promise beyond its stock.
+        backorder_limit: u64,
+    },
+    /// Fields of a variant were set.
+    VariantChanged {
+        /// Of which product.
+        id: String,
+        /// Which variant.
+        sku: String,
+        /// The new title.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        title: Option<String>,
+        /// When its stock is promised.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        policy: Option<Policy>,
+        /// Units that each location may promise beyond its stock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        backorder_limit: Option<u64>,
+    },
+    /// A location was opened.
+    LocationOpened {
+        /// Which.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// A location got another name.
+    LocationRenamed {
+        /// Which.
+        id: String,
+        /// The new name.
+        name: String,
+    },
+    /// Units came, went or were counted.
+    StockMoved {
+        /// What kind of thing happened.
+        kind: MovementKind,
+        /// Per item.
+        lines: Vec<MovedLine>,
+        /// The document behind it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reference: Option<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<String>,
+        /// The reservation that was handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reservation: Option<String>,
+        /// When it happened.
+        occurred_at: Time,
+    },
+    /// What is not for sale was set.
+    StockAdjusted {
+        /// Of what.
+        sku: String,
+        /// Where.
+        location: String,
+        /// Units damaged or in inspection.
+        unavailable: u64,
+        /// Units kept back.
+        safety_stock: u64,
+        /// Units that could be promised afterwards.
+        available_after: i64,
+    },
+    /// Units are held.
+    ReservationMade {
+        /// By which reservation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        id: Option<String>,
+        /// For whom.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        owner: Option<String>,
+        /// What; each item once.
+        lines: Vec<ReservationLine>,
+        /// Until when.
+        expires_at: Time,
+    },
+    /// A hold got another deadline.
+    ReservationExtended {
+        /// Which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        id: Option<String>,
+        /// Until when.
+        expires_at: Time,
+    },
+    /// A hold ended.
+    ReservationEnded {
+        /// Which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        id: Option<String>,
+        /// How.
+        status: ReservationStatus,
+        /// For whom.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        owner: Option<String>,
+        /// What it held.
+        lines: Vec<ReservationLine>,
+    },
+    /// An access key was made.
+    KeyCreated {
+        /// The public part of the key.
+        id: String,
+    },
+    /// A journal day began.
+    DayStarted {
+        /// Days since 1970-01-01.
+        day: u64,
+    },
+    /// An operator allowed the site to write a newer format.
+    FormatRaised {
+        /// Which.
+        format: u8,
+    },
+}
+
+/// What a movement did to one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MovedLine {
+    /// Of what.
+    pub sku: String,
+    /// Where.
+    pub location: String,
+    /// Units that on_hand changed by.
+    pub quantity: i64,
+    /// Units there afterwards.
+    pub on_hand_after: i64,
+    /// Units that could be promised afterwards.
+    pub available_after: i64,
+}

@@ -1,0 +1,36 @@
+//! Words on the wire: the types, paths and error codes of `/api/v1`, shared by server and client.
+//!
+//! Nothing here decides or checks a rule of commerce: texts and numbers are carried as they were
+//! sent. Requests refuse fields that they do not know, so that a misspelled one is never ignored;
+//! answers may gain fields, and clients must ignore those that they do not know.
+
+pub mod changes;
+pub mod error;
+pub mod health;
+pub mod location;
+pub mod page;
+pub mod path;
+pub mod problem;
+pub mod product;
+pub mod reservation;
+pub mod stock;
+pub mod time;
+
+pub use error::Code;
+pub use problem::Problem;
+pub use time::Time;
+
+/// There is nothing to say besides what the path says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct Empty {}
+
+/// Reads an optional field of a partial update: it may be left out, but `null` is no value for it.
+pub(crate) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

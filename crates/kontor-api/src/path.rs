@@ -1,0 +1,103 @@
+//! Every path, once. `{id}` and `{sku}` stand for one percent-encoded segment.
+
+/// What all paths of this version begin with.
+pub const V1: &str = "/api/v1";
+
+/// Products: list, create.
+pub const PRODUCTS: &str = "/api/v1/products";
+/// One product: read, change.
+pub const PRODUCT: &str = "/api/v1/products/{id}";
+/// Variants of a product: add.
+pub const VARIANTS: &str = "/api/v1/products/{id}/variants";
+/// One variant: change.
+pub const VARIANT: &str = "/api/v1/products/{id}/variants/{sku}";
+/// Ends the sale of a product.
+pub const ARCHIVE: &str = "/api/v1/products/{id}/archive";
+/// Begins it again.
+pub const ACTIVATE: &str = "/api/v1/products/{id}/activate";
+/// Locations: list, open.
+pub const LOCATIONS: &str = "/api/v1/locations";
+/// One location: read, rename.
+pub const LOCATION: &str = "/api/v1/locations/{id}";
+/// Stock of all SKUs: list.
+pub const STOCK: &str = "/api/v1/stock";
+/// Stock of one SKU: read.
+pub const STOCK_OF_SKU: &str = "/api/v1/stock/{sku}";
+/// The arithmetic behind the stock of one SKU.
+pub const EXPLAIN: &str = "/api/v1/stock/{sku}/explain";
+/// Units came in.
+pub const RECEIVE: &str = "/api/v1/stock/receive";
+/// Units came back from a customer.
+pub const RETURN: &str = "/api/v1/stock/return";
+/// Units were sold over the counter.
+pub const ISSUE: &str = "/api/v1/stock/issue";
+/// Committed units were handed out.
+pub const SHIP: &str = "/api/v1/stock/ship";
+/// Units broke, expired or were lost.
+pub const WRITE_OFF: &str = "/api/v1/stock/write-off";
+/// A person counted what is there.
+pub const COUNT: &str = "/api/v1/stock/count";
+/// Sets what is not for sale.
+pub const ADJUST: &str = "/api/v1/stock/adjust";
+/// Reservations: list live ones, make.
+pub const RESERVATIONS: &str = "/api/v1/reservations";
+/// One reservation: read.
+pub const RESERVATION: &str = "/api/v1/reservations/{id}";
+/// Gives a hold another deadline.
+pub const EXTEND: &str = "/api/v1/reservations/{id}/extend";
+/// Turns a hold into a promise.
+pub const COMMIT: &str = "/api/v1/reservations/{id}/commit";
+/// Gives a hold back.
+pub const RELEASE: &str = "/api/v1/reservations/{id}/release";
+/// The stock ledger.
+pub const MOVEMENTS: &str = "/api/v1/movements";
+/// The change feed.
+pub const CHANGES: &str = "/api/v1/changes";
+/// This API's document.
+pub const OPENAPI: &str = "/api/v1/openapi.json";
+
+/// Whether the process runs.
+pub const LIVEZ: &str = "/livez";
+/// Whether it takes requests.
+pub const READYZ: &str = "/readyz";
+/// How it is doing.
+pub const HEALTH: &str = "/health";
+/// Figures for Prometheus.
+pub const METRICS: &str = "/metrics";
+/// The API's document, readable.
+pub const DOCS: &str = "/docs";
+/// What a problem's `type` points to, followed by its code.
+pub const PROBLEMS: &str = "/problems/";
+
+/// Puts values into a path, in the order of its `{…}` segments, percent-encoded.
+///
+/// ```
+/// use kontor_api::path;
+/// assert_eq!(path::with(path::STOCK_OF_SKU, &["Rio 20/30"]), "/api/v1/stock/Rio%2020%2F30");
+/// ```
+pub fn with(template: &str, values: &[&str]) -> String {
+    let mut path = String::with_capacity(template.len() + 32);
+    let mut values = values.iter();
+    for segment in template.split('/').skip(1) {
+        path.push('/');
+        match values.as_slice().first() {
+            Some(value) if segment.starts_with('{') => {
+                encode(value, &mut path);
+                values.next();
+            }
+            _ => path.push_str(segment),
+        }
+    }
+    path
+}
+
+/// Percent-encodes all but unreserved characters.
+pub fn encode(value: &str, into: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => into.push(byte.into()),
+            _ => into.extend(['%', HEX[usize::from(byte >> 4)].into(), HEX[usize::from(byte & 15)].into()]),
+        }
+    }
+}
