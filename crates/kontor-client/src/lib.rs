@@ -1,0 +1,13 @@
+//! For programs that call Kontor: requests with keys and retries, and one file per resource.
+//!
+//! Plain HTTP: a Kontor site listens on loopback or behind a proxy that ends TLS.
+
+mod client;
+mod error;
+mod locations;
+mod products;
+mod reservations;
+mod stock;
+
+pub use client::{Client, Reply};
+pub use error::ClientError;
