@@ -1,0 +1,106 @@
+//! What every handler is given.
+
+use std::sync::Arc;
+
+use kontor_core::command::{Command, Request};
+use kontor_site::reader::Reader;
+use kontor_site::{Answer, NotDone, Site};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Semaphore, watch};
+
+use crate::access::Access;
+use crate::idempotency::Asked;
+use crate::ids;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use kontor_api::Code;
+
+/// How the service runs.
+pub struct Options {
+    /// Who may do what.
+    pub access: Access,
+    /// What it takes at most.
+    pub limits: Limits,
+    /// Where `/metrics` gets its figures; without it there are none.
+    pub metrics: Option<PrometheusHandle>,
+    /// Of the program, as it is shown.
+    pub version: &'static str,
+}
+
+/// What every handler is given. Clones are handles on the same one.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) site: Site,
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
+    pub(crate) prometheus: Option<PrometheusHandle>,
+    pub(crate) version: &'static str,
+    pub(crate) metrics: Metrics,
+    /// Permits for streams and long polls.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Permits that callers without a key need as well.
+    pub(crate) public_streams: Arc<Semaphore>,
+    /// Becomes true when the server begins to stop.
+    pub(crate) draining: watch::Sender<bool>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(site: Site, options: Options, metrics: Metrics) -> Self {
+        let streams = Arc::new(Semaphore::new(options.limits.streams));
+        let public_streams = Arc::new(Semaphore::new(options.limits.streams / 2));
+        Self(Arc::new(Shared {
+            site,
+            access: options.access,
+            limits: options.limits,
+            prometheus: options.metrics,
+            version: options.version,
+            metrics,
+            streams,
+            public_streams,
+            draining: watch::Sender::new(false),
+        }))
+    }
+
+    /// Gives the site a command, and waits until it is durable or refused.
+    pub(crate) async fn submit(&self, asked: &Asked, command: Command) -> Result<Answer, Problem> {
+        if let Some(why) = self.site.status().stopped {
+            return Err(Problem::new(Code::SiteStopped, format!("the site has stopped: {why}")));
+        }
+        let request = Request {
+            command,
+            actor: asked.actor.clone(),
+            request_id: asked.request_id.clone(),
+            idempotency: asked.idempotency,
+            fresh_id: ids::fresh_uuid(),
+        };
+        match tokio::time::timeout(self.limits.write, self.site.submit(request)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(NotDone::Unknown.into()),
+        }
+    }
+
+    /// Reads many rows on a thread that may wait for the disk.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let site = self.site.clone();
+        let read = tokio::task::spawn_blocking(move || read(&site.read())).await;
+        read.map_err(|_| Problem::internal("a read panicked"))?
+    }
+
+    /// Whether the server has begun to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}

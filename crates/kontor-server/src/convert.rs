@@ -1,0 +1,343 @@
+//! From the core onto the wire.
+
+use kontor_api::Time;
+use kontor_api::changes::{self, MovedLine};
+use kontor_api::location::Location as WireLocation;
+use kontor_api::product::{self as wire, Product as WireProduct};
+use kontor_api::reservation as res;
+use kontor_api::stock::{self, Totals};
+use kontor_core::event::{Event, Moved};
+use kontor_core::id::{Actor, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use kontor_core::location::Location;
+use kontor_core::movement::MovementKind;
+use kontor_core::product::{Policy, Product, Selling, Status, Variant};
+use kontor_core::reservation::{Reservation, ReservationLine, ReservationStatus};
+use kontor_core::time::SiteTime;
+use kontor_site::feed::FeedItem;
+use kontor_site::reader::{LedgerLine, LocationLevel, StockOfSku};
+
+use crate::problem::Problem;
+
+/// A moment. Site time is a moment of our age; [`SiteTime::NEVER`] is not one.
+pub(crate) fn time(at: SiteTime) -> Result<Time, Problem> {
+    Time::from_ms(at.0).ok_or_else(|| Problem::internal(format!("{} ms is no moment", at.0)))
+}
+
+/// A product as everybody sees it.
+pub(crate) fn product(id: &ProductId, product: &Product) -> Result<WireProduct, Problem> {
+    let first = product.variants.first().map(|variant| variant.sku.to_string());
+    Ok(WireProduct {
+        id: id.to_string(),
+        sku: first.unwrap_or_default(),
+        title: product.title.to_string(),
+        status: status(product.status),
+        variants: product.variants.iter().map(variant).collect(),
+        revision: product.revision,
+        created_at: time(product.created_at)?,
+        updated_at: time(product.updated_at)?,
+    })
+}
+
+fn variant(variant: &Variant) -> wire::Variant {
+    wire::Variant {
+        sku: variant.sku.to_string(),
+        title: variant.title.as_ref().map(ToString::to_string),
+        policy: policy(variant.selling.policy),
+        backorder_limit: variant.selling.backorder_limit,
+    }
+}
+
+pub(crate) fn status(status: Status) -> wire::Status {
+    match status {
+        Status::Active => wire::Status::Active,
+        Status::Archived => wire::Status::Archived,
+    }
+}
+
+pub(crate) fn policy(policy: Policy) -> wire::Policy {
+    match policy {
+        Policy::None => wire::Policy::None,
+        Policy::TrackOnly => wire::Policy::TrackOnly,
+        Policy::ReserveOnOrder => wire::Policy::ReserveOnOrder,
+        Policy::ReserveOnCart => wire::Policy::ReserveOnCart,
+    }
+}
+
+/// A location with its home.
+pub(crate) fn location(id: &LocationId, home: &SiteId, location: &Location) -> Result<WireLocation, Problem> {
+    Ok(WireLocation {
+        id: id.to_string(),
+        name: location.name.to_string(),
+        home: home.to_string(),
+        revision: location.revision,
+        created_at: time(location.created_at)?,
+        updated_at: time(location.updated_at)?,
+    })
+}
+
+/// Stock of one SKU.
+pub(crate) fn stock(found: &StockOfSku, position: Position) -> stock::Stock {
+    let levels: Vec<stock::Level> = found.levels.iter().map(level).collect();
+    let mut totals = Totals::default();
+    for level in &levels {
+        totals.on_hand += level.on_hand;
+        totals.reserved += level.reserved;
+        totals.committed += level.committed;
+        totals.available += level.available;
+    }
+    stock::Stock {
+        sku: found.sku.to_string(),
+        product_id: found.item.product.to_string(),
+        title: found.title.clone(),
+        policy: policy(found.item.selling.policy),
+        backorder_limit: found.item.selling.backorder_limit,
+        levels,
+        totals,
+        position: position.to_string(),
+    }
+}
+
+/// What is at one location.
+pub(crate) fn level(found: &LocationLevel) -> stock::Level {
+    let level = &found.level;
+    stock::Level {
+        location: found.location.to_string(),
+        on_hand: level.on_hand,
+        reserved: level.reserved,
+        committed: level.committed,
+        unavailable: level.unavailable,
+        safety_stock: level.safety_stock,
+        available: level.available,
+        sellable_here: level.sellable_here,
+        shortage: level.shortage,
+        version: level.version,
+    }
+}
+
+/// A reservation, as it is or as an event made it.
+pub(crate) fn reservation(
+    id: ReservationId,
+    reservation: &Reservation,
+    position: Position,
+) -> Result<res::Reservation, Problem> {
+    Ok(res::Reservation {
+        id: id.to_string(),
+        status: reservation_status(reservation.status),
+        owner: reservation.owner.as_ref().map(ToString::to_string),
+        lines: reservation.lines.iter().map(reservation_line).collect(),
+        created_at: time(reservation.created_at)?,
+        expires_at: time(reservation.expires_at)?,
+        ended_at: reservation.ended_at.map(time).transpose()?,
+        position: position.to_string(),
+    })
+}
+
+pub(crate) fn reservation_status(status: ReservationStatus) -> res::ReservationStatus {
+    match status {
+        ReservationStatus::Held => res::ReservationStatus::Held,
+        ReservationStatus::Committed => res::ReservationStatus::Committed,
+        ReservationStatus::Released => res::ReservationStatus::Released,
+        ReservationStatus::Expired => res::ReservationStatus::Expired,
+    }
+}
+
+fn reservation_line(line: &ReservationLine) -> res::ReservationLine {
+    res::ReservationLine {
+        sku: line.sku.to_string(),
+        location: line.location.to_string(),
+        quantity: line.quantity,
+        shipped: line.shipped,
+    }
+}
+
+fn movement_kind(kind: MovementKind) -> stock::MovementKind {
+    match kind {
+        MovementKind::Receive => stock::MovementKind::Receive,
+        MovementKind::Return => stock::MovementKind::Return,
+        MovementKind::Issue => stock::MovementKind::Issue,
+        MovementKind::Ship => stock::MovementKind::Ship,
+        MovementKind::WriteOff => stock::MovementKind::WriteOff,
+        MovementKind::Count => stock::MovementKind::Count,
+    }
+}
+
+/// The ledger lines that a write has made. They follow from its events and its caller alone, so a
+/// repeated request gets the same bytes.
+pub(crate) fn movements(
+    events: &[Event],
+    actor: &Actor,
+    position: Position,
+    recorded_at: SiteTime,
+) -> Result<Vec<stock::Movement>, Problem> {
+    let mut found = Vec::new();
+    for (number, event) in (0u32..).zip(events) {
+        let Event::StockMoved { kind, lines, reference, reason, reservation, occurred_at } = event else { continue };
+        for (line, moved) in (0u32..).zip(lines) {
+            found.push(stock::Movement {
+                id: movement_id(position, (number << 16) + line),
+                kind: movement_kind(*kind),
+                sku: moved.sku.to_string(),
+                location: moved.location.to_string(),
+                quantity: moved.change,
+                on_hand_after: moved.on_hand_after,
+                available_after: Some(moved.available_after),
+                reason: reason.as_ref().map(ToString::to_string),
+                reference: reference.as_ref().map(ToString::to_string),
+                reservation: reservation.map(|id| id.to_string()),
+                actor: actor.to_string(),
+                occurred_at: time(*occurred_at)?,
+                recorded_at: time(recorded_at)?,
+                request_id: None,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// A line of the ledger.
+pub(crate) fn movement(sku: &Sku, line: &LedgerLine) -> Result<stock::Movement, Problem> {
+    let movement = &line.movement;
+    Ok(stock::Movement {
+        id: movement_id(line.place.position, line.place.line),
+        kind: movement_kind(movement.kind),
+        sku: sku.to_string(),
+        location: line.location.to_string(),
+        quantity: movement.change,
+        on_hand_after: movement.on_hand_after,
+        available_after: None,
+        reason: movement.reason.as_ref().map(ToString::to_string),
+        reference: movement.reference.as_ref().map(ToString::to_string),
+        reservation: movement.reservation.map(|id| id.to_string()),
+        actor: movement.actor.to_string(),
+        occurred_at: time(movement.occurred_at)?,
+        recorded_at: time(movement.recorded_at)?,
+        request_id: Some(movement.request_id.to_string()),
+    })
+}
+
+fn movement_id(position: Position, line: u32) -> String {
+    format!("{position}-{line}")
+}
+
+/// An entry of a journal, whole, as the change feed shows it; `None` if one of its times is beyond
+/// every calendar.
+pub fn journal_entry(item: &FeedItem) -> Option<changes::Change> {
+    change(item).ok()
+}
+
+/// An entry of the journal, whole.
+pub(crate) fn change(item: &FeedItem) -> Result<changes::Change, Problem> {
+    Ok(changes::Change {
+        position: item.position.to_string(),
+        recorded_at: time(item.recorded_at)?,
+        actor: Some(item.entry.actor.to_string()),
+        request_id: Some(item.entry.request_id.to_string()),
+        events: item.entry.events.iter().map(event).collect::<Result<_, _>>()?,
+    })
+}
+
+/// One effect, whole.
+pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
+    fn text(of: Option<&impl std::fmt::Display>) -> Option<String> {
+        of.map(ToString::to_string)
+    }
+    let limit = |selling: &Selling| (policy(selling.policy), selling.backorder_limit);
+    Ok(match event {
+        Event::ProductCreated { id, sku, title, selling, .. } => {
+            let (policy, backorder_limit) = limit(selling);
+            let (id, sku, title) = (id.to_string(), sku.to_string(), title.to_string());
+            changes::Event::ProductCreated { id, sku, title, policy, backorder_limit }
+        }
+        Event::ProductChanged { id, title, status, .. } => changes::Event::ProductChanged {
+            id: id.to_string(),
+            title: title.as_ref().map(ToString::to_string),
+            status: status.map(self::status),
+        },
+        Event::VariantAdded { id, sku, title, selling, .. } => {
+            let (policy, backorder_limit) = limit(selling);
+            let (id, sku, title) = (id.to_string(), sku.to_string(), title.as_ref().map(ToString::to_string));
+            changes::Event::VariantAdded { id, sku, title, policy, backorder_limit }
+        }
+        Event::VariantChanged { id, sku, title, selling, .. } => changes::Event::VariantChanged {
+            id: id.to_string(),
+            sku: sku.to_string(),
+            title: title.as_ref().map(ToString::to_string),
+            policy: selling.map(|selling| policy(selling.policy)),
+            backorder_limit: selling.map(|selling| selling.backorder_limit),
+        },
+        Event::LocationOpened { id, name } => {
+            changes::Event::LocationOpened { id: id.to_string(), name: name.to_string() }
+        }
+        Event::LocationRenamed { id, name } => {
+            changes::Event::LocationRenamed { id: id.to_string(), name: name.to_string() }
+        }
+        Event::StockMoved { kind, lines, reference, reason, reservation, occurred_at } => changes::Event::StockMoved {
+            kind: movement_kind(*kind),
+            lines: lines.iter().map(moved_line).collect(),
+            reference: text(reference.as_ref()),
+            reason: text(reason.as_ref()),
+            reservation: text(reservation.as_ref()),
+            occurred_at: time(*occurred_at)?,
+        },
+        Event::StockAdjusted { sku, location, unavailable, safety_stock, available_after } => {
+            changes::Event::StockAdjusted {
+                sku: sku.to_string(),
+                location: location.to_string(),
+                unavailable: *unavailable,
+                safety_stock: *safety_stock,
+                available_after: *available_after,
+            }
+        }
+        Event::ReservationMade { id, owner, lines, expires_at } => changes::Event::ReservationMade {
+            id: Some(id.to_string()),
+            owner: text(owner.as_ref()),
+            lines: lines.iter().map(reservation_line).collect(),
+            expires_at: time(*expires_at)?,
+        },
+        Event::ReservationExtended { id, expires_at, .. } => {
+            changes::Event::ReservationExtended { id: Some(id.to_string()), expires_at: time(*expires_at)? }
+        }
+        Event::ReservationEnded { id, status, lines, owner, .. } => changes::Event::ReservationEnded {
+            id: Some(id.to_string()),
+            status: reservation_status(*status),
+            owner: text(owner.as_ref()),
+            lines: lines.iter().map(reservation_line).collect(),
+        },
+        Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
+        Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
+        Event::FormatRaised { format } => changes::Event::FormatRaised { format: *format },
+    })
+}
+
+fn moved_line(moved: &Moved) -> MovedLine {
+    MovedLine {
+        sku: moved.sku.to_string(),
+        location: moved.location.to_string(),
+        quantity: moved.change,
+        on_hand_after: moved.on_hand_after,
+        available_after: moved.available_after,
+    }
+}
+
+/// The event that a write must have made.
+pub(crate) fn expect_event<T>(events: &[Event], find: impl FnMut(&Event) -> Option<T>) -> Result<T, Problem> {
+    events.iter().find_map(find).ok_or_else(|| {
+        Problem::internal("a write has not made the event that its answer is written from").after_write()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kontor_api::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_write_whose_answer_cannot_be_written_is_not_said_to_have_changed_nothing() {
+        let problem = expect_event(&[], |_| Some(())).unwrap_err();
+        assert_eq!(problem.code(), Code::OutcomeUnknown);
+        assert!(problem.is_defect());
+        let refused = Problem::invalid("sku", "no").after_write();
+        assert_eq!(refused.code(), Code::InvalidRequest);
+    }
+}

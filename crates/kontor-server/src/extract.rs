@@ -1,0 +1,86 @@
+//! What handlers take from a request, each with the problem that a bad one is.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use http::Extensions;
+use http::request::Parts;
+use kontor_api::Code;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::access::Holder;
+use crate::app::App;
+use crate::ids::Ids;
+use crate::problem::Problem;
+
+/// Who asks, and how the request is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) holder: Option<Arc<Holder>>,
+    pub(crate) ids: Ids,
+}
+
+impl Caller {
+    /// As the service has put it there.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let nobody = || Self { holder: None, ids: Ids::of(&http::HeaderMap::new()) };
+        extensions.get().cloned().unwrap_or_else(nobody)
+    }
+
+    /// The holder of an admin key, or 401.
+    pub(crate) fn admin(&self) -> Result<&Arc<Holder>, Problem> {
+        self.holder
+            .as_ref()
+            .ok_or_else(|| Problem::new(Code::Unauthenticated, "send a key as X-API-Key, or as Authorization: Bearer"))
+    }
+
+    pub(crate) fn is_public(&self) -> bool {
+        self.holder.is_none()
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
+/// Proof that the caller holds an admin key.
+pub(crate) struct Admin;
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Caller::of(&parts.extensions).admin().map(|_| Self)
+    }
+}
+
+/// The values in the path, percent-decoded.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(names) = Path::from_request_parts(parts, app).await?;
+        Ok(Self(names))
+    }
+}
+
+/// The parameters; one that is not known is refused, and the answer names those that are.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let Query(params) = Query::try_from_uri(&parts.uri)?;
+        Ok(Self(params))
+    }
+}
+
+/// No parameter is known here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}

@@ -1,0 +1,126 @@
+//! The change feed as it is shown: whole to holders of keys; to everybody else what shops show anyway,
+//! and which stock to read anew. How much was sold, and to whom it is promised, is nobody's business.
+
+use std::collections::BTreeSet;
+
+use kontor_api::Time;
+use kontor_api::changes::{Change, Event};
+use kontor_core::event;
+use kontor_site::feed::FeedItem;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::convert;
+use crate::problem::Problem;
+
+/// What happened after a position.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Changes)]
+pub(crate) struct Shown {
+    /// Entries of the journal, oldest first.
+    pub(crate) items: Vec<Entry>,
+    /// Send it as `after` to go on from here.
+    #[schema(example = "1-7-0")]
+    pub(crate) next: String,
+}
+
+/// Everything that one request did. Without a key, who and by which request are left out, and all that
+/// it did to stock is one `stock_changed`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
+pub(crate) struct Entry {
+    /// Its place in the journal.
+    #[schema(example = "1-7-0")]
+    pub(crate) position: String,
+    /// When it was recorded.
+    recorded_at: Time,
+    /// Who wanted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    actor: Option<String>,
+    /// The request's id in logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<String>,
+    /// What happened, in order.
+    events: Vec<Effect>,
+}
+
+/// One effect.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Effect {
+    /// As the journal has it.
+    Whole(Event),
+    /// As everybody is told.
+    Public(PublicEvent),
+}
+
+/// What takes the place of everything that happens to stock, without a key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum PublicEvent {
+    /// Stock or what is promised of it changed; `GET /stock/{sku}` says to what.
+    StockChanged {
+        /// Of which items, each once.
+        lines: Vec<StockPlace>,
+    },
+}
+
+/// An item at a location.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+struct StockPlace {
+    /// Of what.
+    sku: String,
+    /// Where.
+    location: String,
+}
+
+/// An entry of the feed: whole, or what everybody may know of it, which may be nothing.
+pub(crate) fn entry(item: &FeedItem, public: bool) -> Result<Option<Entry>, Problem> {
+    if public {
+        return public_entry(item);
+    }
+    let Change { position, recorded_at, actor, request_id, events } = convert::change(item)?;
+    let events = events.into_iter().map(Effect::Whole).collect();
+    Ok(Some(Entry { position, recorded_at, actor, request_id, events }))
+}
+
+fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
+    let mut events = Vec::new();
+    // One set for all events: their number and order would tell a sale from a receipt.
+    let mut places = BTreeSet::new();
+    for event in &item.entry.events {
+        let mut place = |sku: &dyn ToString, location: &dyn ToString| {
+            places.insert(StockPlace { sku: sku.to_string(), location: location.to_string() });
+        };
+        match event {
+            event::Event::ProductCreated { .. }
+            | event::Event::ProductChanged { .. }
+            | event::Event::VariantAdded { .. }
+            | event::Event::VariantChanged { .. }
+            | event::Event::LocationOpened { .. }
+            | event::Event::LocationRenamed { .. } => events.push(Effect::Whole(convert::event(event)?)),
+            event::Event::StockMoved { lines, .. } => {
+                lines.iter().for_each(|line| place(&line.sku, &line.location));
+            }
+            event::Event::StockAdjusted { sku, location, .. } => place(sku, location),
+            event::Event::ReservationMade { lines, .. } | event::Event::ReservationEnded { lines, .. } => {
+                lines.iter().for_each(|line| place(&line.sku, &line.location));
+            }
+            // A deadline changes no level, and the rest is for operators.
+            event::Event::ReservationExtended { .. }
+            | event::Event::KeyCreated { .. }
+            | event::Event::FormatRaised { .. }
+            | event::Event::DayStarted { .. } => {}
+        }
+    }
+    if !places.is_empty() {
+        events.push(Effect::Public(PublicEvent::StockChanged { lines: places.into_iter().collect() }));
+    }
+    if events.is_empty() {
+        return Ok(None);
+    }
+    let (position, recorded_at) = (item.position.to_string(), convert::time(item.recorded_at)?);
+    Ok(Some(Entry { position, recorded_at, actor: None, request_id: None, events }))
+}

@@ -1,0 +1,36 @@
+//! The HTTP service: a thin layer that turns requests into commands and reads, and events and rows
+//! into answers. No rule of commerce is decided here, and no handler names a table.
+//!
+//! ```text
+//! connection ─► serve ─► service: ids, access, metrics, log ─► popular reads | router ─► routes ─► site
+//! ```
+
+mod access;
+mod app;
+mod convert;
+mod cursor;
+mod extract;
+mod feed;
+mod idempotency;
+mod ids;
+mod limits;
+mod log;
+mod metrics;
+mod openapi;
+mod pages;
+mod parse;
+mod problem;
+mod router;
+mod routes;
+mod serve;
+mod service;
+mod write_timeout;
+
+pub use access::{Access, AccessError};
+pub use app::Options;
+pub use convert::journal_entry;
+pub use ids::fresh_uuid;
+pub use limits::Limits;
+pub use openapi::openapi_json;
+pub use router::router;
+pub use serve::serve;

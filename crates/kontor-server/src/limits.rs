@@ -1,0 +1,103 @@
+//! Every number at which the service says "no more", with its reason.
+
+use std::time::Duration;
+
+/// What one server takes at most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a request's body. The largest command is an issue of 1,200 lines.
+    pub body_bytes: usize,
+    /// Bytes of a request's line and headers together.
+    pub head_bytes: usize,
+    /// Header lines of a request.
+    pub headers: usize,
+    /// How long the line and headers may take to arrive, and a connection may rest between requests.
+    pub head_read: Duration,
+    /// How long a body may take to arrive.
+    pub body_read: Duration,
+    /// How long an answer may wait for a peer that reads none of it. The connection is closed.
+    pub answer_write: Duration,
+    /// How long a write may wait for the journal before its outcome is called unknown.
+    pub write: Duration,
+    /// Connections at once; more wait in the listener's queue.
+    pub connections: usize,
+    /// Streams and waiting long polls at once; each holds one connection and one buffered batch. Callers
+    /// without a key hold at most half of them, so that holders of keys find a place.
+    pub streams: usize,
+    /// How long the server still takes requests after it said that it is not ready.
+    pub drain_delay: Duration,
+    /// How long requests may take to finish after that.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 256 * 1024,
+            head_bytes: 32 * 1024,
+            headers: 64,
+            head_read: Duration::from_secs(30),
+            body_read: Duration::from_secs(10),
+            answer_write: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            connections: 10_000,
+            streams: 256,
+            drain_delay: Duration::ZERO,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// These limits for a process that may have so many files open; a connection is one. Without room
+    /// for them, the journal and the tables could open nothing while callers connect.
+    pub fn for_files(mut self, files: u64) -> Self {
+        let room = usize::try_from(files.saturating_sub(FILES_KEPT)).unwrap_or(usize::MAX);
+        self.connections = self.connections.min(room).max(1);
+        self
+    }
+}
+
+/// Open files that connections leave to the journal, the tables, and the process itself.
+pub(crate) const FILES_KEPT: u64 = 256;
+
+/// The shortest key that may be given in the environment. The site's own keys have 65 characters.
+pub(crate) const KEY_CHARS_MIN: usize = 16;
+
+/// Characters of an idempotency key.
+pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// Holds of each location in an explanation of several locations.
+pub(crate) const HOLDS_PER_LOCATION: usize = 10;
+
+/// A comment is sent this often on a stream on which nothing happens, so that proxies keep it.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Entries that a stream reads and sends at a time. An entry may be a whole invoice.
+pub(crate) const STREAM_BATCH: usize = 20;
+
+/// How often collected timings are folded into their histograms when nobody asks for them.
+pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long the listener rests after it could not accept, usually for want of file descriptors.
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(10);
+
+/// Connections that could not be accepted are logged at most this often: without file descriptors there
+/// are a hundred a second.
+pub(crate) const ACCEPT_SAID: Duration = Duration::from_secs(1);
+
+/// Seconds after which an overloaded site may be asked again.
+pub(crate) const RETRY_AFTER_S: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_to_the_storage() {
+        let connections = |files| Limits::default().for_files(files).connections;
+        assert_eq!(connections(1_024), 768);
+        assert_eq!(connections(u64::MAX), Limits::default().connections);
+        assert_eq!(connections(100), 1);
+    }
+}

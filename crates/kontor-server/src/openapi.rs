@@ -1,0 +1,207 @@
+//! The API's document: generated from the routes, completed with what all operations share.
+//!
+//! It is committed as `docs/api/openapi.json`; a test compares the two. To write it anew:
+//! `cargo test -p kontor-server --test http -- --ignored write_the_openapi_document`.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use kontor_api::{Code, path};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+
+use crate::limits::IDEMPOTENCY_KEY_MAX;
+use crate::problem::MEDIA_TYPE;
+use crate::router;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Kontor",
+        description = "Products, locations, stock and reservations of one site: exact, durable, explained.\n\n\
+            Every answer carries `X-Request-Id` and `traceparent`; both are taken from the request if it has them. \
+            Writes of stock and reservations need an `Idempotency-Key`: a repeated request gets the same status and \
+            body again, with `Idempotency-Replayed: true`, for seven days. Whatever is not done is a problem document \
+            (RFC 9457); programs decide by its `code`.",
+    ),
+    tags(
+        (name = "products", description = "What is sold"),
+        (name = "locations", description = "Where it is"),
+        (name = "stock", description = "How much is there, what came and went, and why"),
+        (name = "reservations", description = "Units held until a deadline"),
+        (name = "changes", description = "Everything that happened, as a feed"),
+        (name = "health", description = "For what keeps the server running"),
+    ),
+    components(schemas(kontor_api::Problem)),
+)]
+struct Head;
+
+/// What the routes are added to.
+pub(crate) fn head() -> OpenApi {
+    Head::openapi()
+}
+
+/// The document, as it is committed and served.
+pub fn openapi_json() -> String {
+    let document = complete(&router::routes().into_openapi());
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+/// Path and method of every operation.
+pub(crate) fn operations(document: &OpenApi) -> Vec<(String, Method)> {
+    let mut found = Vec::new();
+    for (path, item) in &document.paths.paths {
+        let known = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PATCH, &item.patch)];
+        found.extend(known.into_iter().filter(|(_, of)| of.is_some()).map(|(method, _)| (path.clone(), method)));
+    }
+    found
+}
+
+/// Adds what all operations share: problems, headers, keys, links.
+pub(crate) fn complete(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    for (path, item) in fields(&mut document["paths"]) {
+        for (method, operation) in fields(item) {
+            operation_of(path, method, operation);
+        }
+    }
+    for (_, schema) in fields(&mut document["components"]["schemas"]) {
+        say_what_texts_are(schema);
+    }
+    document["components"]["responses"] = problems();
+    document["components"]["securitySchemes"] = json!({
+        "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    });
+    document["security"] = keys();
+    document["info"]["license"] = json!({"name": "Apache-2.0", "identifier": "Apache-2.0"});
+    document
+}
+
+fn operation_of(path: &str, method: &str, operation: &mut Value) {
+    let is_write = method != "get";
+    let is_api = path.starts_with(path::V1);
+    let moves = path.starts_with(path::STOCK) || path.starts_with(path::RESERVATIONS);
+    let is_edit = method == "patch" || [path::ARCHIVE, path::ACTIVATE].contains(&path);
+    if operation.get("security").is_some() && is_api {
+        // Everybody may, and a key that is given is looked at.
+        operation["security"] = json!([{}, {"api_key": []}, {"bearer": []}]);
+    }
+    let mut statuses = BTreeSet::from([500]);
+    if is_api {
+        statuses.extend([400, 401]);
+    }
+    if path.contains('{') || moves || path == path::MOVEMENTS {
+        statuses.insert(404);
+    }
+    if path == path::READYZ {
+        statuses.insert(503);
+    }
+    if path == path::CHANGES {
+        statuses.extend([406, 503]);
+    }
+    if is_write {
+        statuses.extend([404, 408, 409, 413, 415, 422, 503]);
+        parameter(operation, idempotency_key(moves));
+    }
+    if is_edit {
+        statuses.extend([412, 428]);
+        parameter(operation, if_match());
+    }
+    for status in statuses {
+        let reference = json!({"$ref": format!("#/components/responses/Problem{status}")});
+        operation["responses"][status.to_string()] = reference;
+    }
+    if is_write {
+        for (status, response) in fields(&mut operation["responses"]) {
+            if status.starts_with('2') {
+                response["headers"]["Idempotency-Replayed"] = json!({
+                    "description": "`true` if the request was done before", "schema": {"type": "string"},
+                });
+            }
+        }
+    }
+    // No body at all is as good as an empty object; `null` is neither.
+    if let Some(body) = operation.pointer_mut("/requestBody/content/application~1json/schema")
+        && body.pointer("/oneOf/1/type").is_some_and(|other| other == "null")
+    {
+        *body = body["oneOf"][0].take();
+        operation["requestBody"]["required"] = json!(false);
+    }
+    let links = match operation["operationId"].as_str() {
+        Some("make_reservation") => {
+            &["read_reservation", "extend_reservation", "commit_reservation", "release_reservation"][..]
+        }
+        Some("create_product") => &["read_product", "change_product", "add_variant", "archive_product"][..],
+        Some("open_location") => &["read_location", "rename_location"][..],
+        _ => &[],
+    };
+    for link in links {
+        operation["responses"]["201"]["links"][*link] =
+            json!({"operationId": link, "parameters": {"id": "$response.body#/id"}});
+    }
+}
+
+fn parameter(operation: &mut Value, parameter: Value) {
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
+}
+
+fn idempotency_key(required: bool) -> Value {
+    json!({
+        "name": "Idempotency-Key", "in": "header", "required": required,
+        "description": "A fresh value for every new intention; the same one to repeat a request",
+        "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_MAX, "pattern": "^[!-~]+$"},
+        "example": "5b6f2a9e-8a53-4c1e-9d5b-0f3f7a1c2e44",
+    })
+}
+
+fn if_match() -> Value {
+    json!({
+        "name": "If-Match", "in": "header", "required": true,
+        "description": "The `ETag` of the revision that is edited, or `*`",
+        "schema": {"type": "string", "pattern": "^(\\*|\"[1-9][0-9]{0,17}\")$"},
+        "example": "\"1\"",
+    })
+}
+
+fn keys() -> Value {
+    json!([{"api_key": []}, {"bearer": []}])
+}
+
+/// One response for each status, with the codes that it can mean.
+fn problems() -> Value {
+    let statuses: BTreeSet<u16> = Code::ALL.iter().map(|code| code.status()).collect();
+    let mut responses = Map::new();
+    for status in statuses {
+        let codes = Code::ALL.iter().filter(|code| code.status() == status);
+        let said: Vec<String> = codes.map(|code| format!("- `{}`: {}", code.as_str(), code.meaning())).collect();
+        let schema = json!({"$ref": "#/components/schemas/Problem"});
+        let response = json!({
+            "description": said.join("\n"),
+            "content": {(MEDIA_TYPE): {"schema": schema}},
+        });
+        responses.insert(format!("Problem{status}"), response);
+    }
+    Value::Object(responses)
+}
+
+/// Texts of requests are printable and have no white space at their ends.
+fn say_what_texts_are(schema: &mut Value) {
+    // Only where there are some: indexing would put `null` there.
+    for (_, property) in schema.get_mut("properties").into_iter().flat_map(fields) {
+        let bounded = property.get("maxLength").is_some() && property.get("pattern").is_none();
+        if bounded {
+            property["pattern"] = json!(
+                r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$"
+            );
+        }
+    }
+}
+
+fn fields(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
+}

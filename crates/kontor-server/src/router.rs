@@ -1,0 +1,99 @@
+//! Every route, in groups by who uses them.
+
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use kontor_api::Code;
+use kontor_site::Site;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::{App, Options};
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::routes::health;
+use crate::routes::v1::{changes, locations, movements, products, reservations, stock};
+use crate::service::{Service, note_route};
+use crate::{openapi, pages};
+
+/// The service as an axum router, for tests without a socket. A server uses [`crate::serve`].
+pub fn router(site: Site, options: Options) -> Router {
+    let service = service(site, options).0;
+    Router::new().fallback(move |request: Request<Body>| {
+        let service = service.clone();
+        async move { service.answer(request).await.map(crate::service::Payload::into_body) }
+    })
+}
+
+pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
+    let (routes, document) = routes().split_for_parts();
+    let app = App::new(site, options, Metrics::new(openapi::operations(&document)));
+    let routes = routes
+        .merge(pages::routes(openapi::openapi_json()))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_way)
+        .route_layer(axum::middleware::from_fn(note_route))
+        .with_state(app.clone());
+    (Service::new(app.clone(), routes), app)
+}
+
+/// All routes of the API's document.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::head()).merge(everybody()).merge(sellers()).merge(operators())
+}
+
+/// What everybody may read: shops show it.
+fn everybody() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(products::list, products::create))
+        .routes(routes!(products::read, products::change))
+        .routes(routes!(locations::list, locations::open))
+        .routes(routes!(locations::read, locations::rename))
+        .routes(routes!(stock::list))
+        .routes(routes!(stock::read))
+        .routes(routes!(changes::read))
+}
+
+/// What tills, shops and warehouses do.
+fn sellers() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(products::add_variant))
+        .routes(routes!(products::change_variant))
+        .routes(routes!(products::archive))
+        .routes(routes!(products::activate))
+        .routes(routes!(stock::explain))
+        .routes(routes!(stock::receive))
+        .routes(routes!(stock::take_back))
+        .routes(routes!(stock::issue))
+        .routes(routes!(stock::ship))
+        .routes(routes!(stock::write_off))
+        .routes(routes!(stock::count))
+        .routes(routes!(stock::adjust))
+        .routes(routes!(reservations::list, reservations::make))
+        .routes(routes!(reservations::read))
+        .routes(routes!(reservations::extend))
+        .routes(routes!(reservations::commit))
+        .routes(routes!(reservations::release))
+        .routes(routes!(movements::list))
+}
+
+/// What keeps the server running looks at.
+fn operators() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::health))
+        .routes(routes!(health::metrics))
+}
+
+async fn nothing_here(request: Request<Body>) -> Problem {
+    Problem::new(Code::NotFound, format!("nothing is at {}", request.uri().path()))
+}
+
+/// `Allow` is added by the router, which knows the methods of the path.
+async fn not_this_way(request: Request<Body>) -> Result<StatusCode, Problem> {
+    match *request.method() {
+        Method::OPTIONS => Ok(StatusCode::NO_CONTENT),
+        ref method => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not known here"))),
+    }
+}

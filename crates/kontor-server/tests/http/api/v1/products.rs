@@ -1,0 +1,88 @@
+use crate::check::Shop;
+
+#[tokio::test]
+async fn a_product_is_made_read_changed_and_archived() {
+    let shop = Shop::open().await;
+    insta::assert_json_snapshot!(
+        shop.story(&[
+            "POST /api/v1/products\n\n{\"sku\": \"DESK\", \"title\": \"Walnut desk\"}",
+            "POST /api/v1/products\n\n{\"sku\": \"DESK\", \"title\": \"Another\"}",
+            "POST /api/v1/products\n\n{\"id\": \"lamps\", \"sku\": \"LAMP\", \"title\": \"Lamp\", \"policy\": \"track_only\", \"backorder_limit\": 3}",
+            "GET /api/v1/products/lamps",
+            "GET /api/v1/products/chair",
+            "POST /api/v1/products/lamps/variants\n\n{\"sku\": \"LAMP-RED\", \"title\": \"Red\"}",
+            "PATCH /api/v1/products/lamps/variants/LAMP-RED\nIf-Match: \"2\"\n\n{\"backorder_limit\": 7}",
+            "PATCH /api/v1/products/lamps/variants/LAMP-BLUE\nIf-Match: \"3\"\n\n{\"backorder_limit\": 7}",
+            "PATCH /api/v1/products/lamps\n\n{\"title\": \"Lamps\"}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"1\"\n\n{\"title\": \"Lamps\"}",
+            "PATCH /api/v1/products/lamps\nIf-Match: W/\"3\"\n\n{\"title\": \"Lamps\"}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"3\"\n\n{\"title\": \"Lamps\"}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"4\"\n\n{}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"4\"\n\n{\"title\": null}",
+            "POST /api/v1/products/lamps/archive\nIf-Match: *",
+            "POST /api/v1/products/lamps/activate\nIf-Match: \"5\"\n\n{}",
+            "GET /api/v1/products/lamps",
+        ])
+        .await
+    );
+}
+
+#[tokio::test]
+async fn products_are_listed_page_by_page_and_a_token_opens_its_own_list_only() {
+    let shop = Shop::open().await;
+    for number in 1..=5 {
+        shop.ask(&format!("POST /api/v1/products\n\n{{\"sku\": \"P{number}\", \"title\": \"Nr {number}\"}}")).await;
+    }
+    let mut found = Vec::new();
+    let mut path = "/api/v1/products?page_size=2".to_owned();
+    loop {
+        let page = shop.ask(&format!("GET {path}")).await;
+        let ids =
+            page.json()["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()).collect::<Vec<_>>();
+        found.push(ids.join(" "));
+        let Some(token) = page.json()["next_page_token"].as_str().map(ToOwned::to_owned) else { break };
+        assert_eq!(page.headers["link"], format!("</api/v1/products?page_size=2&page_token={token}>; rel=\"next\""));
+        for elsewhere in ["/api/v1/stock?", "/api/v1/products?sku=P1&"] {
+            let refused = shop.ask(&format!("GET {elsewhere}page_token={token}")).await;
+            assert_eq!(refused.code(), "invalid_page_token");
+        }
+        path = format!("/api/v1/products?page_size=2&page_token={token}");
+    }
+    assert_eq!(found, [r#""P1" "P2""#, r#""P3" "P4""#, r#""P5""#]);
+
+    let one = shop.ask("GET /api/v1/products?sku=P4").await.json();
+    assert_eq!((one["items"][0]["id"].as_str(), one["items"].as_array().unwrap().len()), (Some("P4"), 1));
+}
+
+#[tokio::test]
+async fn a_reader_that_has_the_newest_gets_no_body() {
+    let shop = Shop::stocked().await;
+    for path in ["/api/v1/products/DESK", "/api/v1/stock/DESK", "/api/v1/locations/berlin"] {
+        let first = shop.ask(&format!("GET {path}")).await;
+        let etag = first.headers["etag"].to_str().unwrap();
+        for tag in [etag.to_owned(), format!("\"0\", W/{etag}"), "*".to_owned()] {
+            let again = shop.ask(&format!("GET {path}\nIf-None-Match: {tag}")).await;
+            assert_eq!((again.status.as_u16(), again.body.as_str()), (304, ""), "{path} {tag}");
+            assert_eq!(again.headers["etag"], etag);
+        }
+        let other = shop.ask(&format!("GET {path}\nIf-None-Match: \"0\"")).await;
+        assert_eq!((other.status.as_u16(), other.body), (200, first.body.clone()));
+        let head = shop.ask(&format!("HEAD {path}")).await;
+        assert_eq!((head.status.as_u16(), head.body.as_str()), (200, ""));
+        assert_eq!(head.headers["etag"], etag);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_never_stale() {
+    let shop = Shop::stocked().await;
+    for revision in 1..20 {
+        shop.ask(&format!(
+            "PATCH /api/v1/products/DESK\nIf-Match: \"{revision}\"\n\n{{\"title\": \"Desk {revision}\"}}"
+        ))
+        .await;
+        for path in ["/api/v1/products/DESK", "/api/v1/stock/DESK"] {
+            assert_eq!(shop.ask(&format!("GET {path}")).await.json()["title"], format!("Desk {revision}"));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How every test asks: requests written as they are sent, against a site in memory.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use kontor_core::id::SiteId;
+use kontor_server::{Access, Limits, Options, router};
+use kontor_site::Site;
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+/// A service with nothing in it yet.
+pub(crate) struct Shop {
+    pub(crate) site: Site,
+    pub(crate) key: String,
+    router: Router,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let site = Site::in_memory(SiteId::parse("main").unwrap()).unwrap();
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let router = router(site.clone(), options(&site, limits));
+        Self { site, key, router }
+    }
+
+    /// With a product DESK and 10 of it at berlin, and nothing at depot.
+    pub(crate) async fn stocked() -> Self {
+        let shop = Self::open().await;
+        for request in [
+            "POST /api/v1/products\n\n{\"sku\": \"DESK\", \"title\": \"Walnut desk\"}",
+            "POST /api/v1/locations\n\n{\"id\": \"berlin\", \"name\": \"Shop Berlin\"}",
+            "POST /api/v1/locations\n\n{\"id\": \"depot\", \"name\": \"Depot\"}",
+            "POST /api/v1/stock/receive\nIdempotency-Key: stocked\n\n{\"sku\": \"DESK\", \"location\": \"berlin\", \"quantity\": 10}",
+        ] {
+            let seen = shop.ask(request).await;
+            assert!(seen.status.is_success(), "{request}: {seen:?}");
+        }
+        shop
+    }
+
+    /// Asks with the admin key. A request is its line, its headers, an empty line and its body; JSON
+    /// unless it says otherwise.
+    pub(crate) async fn ask(&self, request: &str) -> Seen {
+        self.send(request, Some(&self.key)).await
+    }
+
+    /// Asks without a key.
+    pub(crate) async fn ask_as_anybody(&self, request: &str) -> Seen {
+        self.send(request, None).await
+    }
+
+    async fn send(&self, text: &str, key: Option<&str>) -> Seen {
+        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+        let mut lines = head.lines();
+        let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+        let headers = request.headers_mut().unwrap();
+        if let Some(key) = key {
+            headers.insert("x-api-key", key.parse().unwrap());
+        }
+        if !body.is_empty() && !headers.contains_key("content-type") {
+            headers.insert("content-type", "application/json".parse().unwrap());
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Seen { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// What is answered to one request after another, without what differs from run to run.
+    pub(crate) async fn story(&self, requests: &[&str]) -> Value {
+        let mut story = Vec::new();
+        for request in requests {
+            let seen = self.ask(request).await;
+            story.push(json!({
+                "1 asked": request,
+                "2 answered": seen.status.as_u16(),
+                "3 headers": seen.telling_headers(),
+                "4 body": seen.stable_body(),
+            }));
+        }
+        Value::Array(story)
+    }
+}
+
+pub(crate) fn options(site: &Site, limits: Limits) -> Options {
+    Options { access: Access::new(site, None).unwrap(), limits, metrics: None, version: "0.0.0" }
+}
+
+impl Seen {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("this is not JSON: {self:?}"))
+    }
+
+    /// The code of a problem, whose form is checked.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        let body = self.json();
+        assert_eq!(body["status"], self.status.as_u16());
+        for field in ["type", "title", "detail", "trace_id"] {
+            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {self:?}");
+        }
+        assert!(self.headers["traceparent"].to_str().unwrap().contains(body["trace_id"].as_str().unwrap()));
+        body["code"].as_str().unwrap().to_owned()
+    }
+
+    fn telling_headers(&self) -> Value {
+        let telling = ["etag", "location", "link", "allow", "idempotency-replayed", "retry-after", "www-authenticate"];
+        let told = telling.iter().filter_map(|name| Some((*name, self.headers.get(*name)?.to_str().unwrap())));
+        told.map(|(name, value)| (name.to_owned(), json!(stable_text(value)))).collect::<Map<_, _>>().into()
+    }
+
+    fn stable_body(&self) -> Value {
+        let mut body = serde_json::from_str(&self.body).unwrap_or_else(|_| json!(self.body));
+        make_stable(&mut body);
+        body
+    }
+}
+
+/// Replaces times, positions, and names that are drawn.
+fn make_stable(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(make_stable),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let drawn = name.ends_with("_at") && name != "occurred_at"
+                    || ["trace_id", "request_id", "actor", "position", "next", "next_page_token"]
+                        .contains(&name.as_str());
+                match field {
+                    Value::String(text) if drawn => *text = format!("[{name}]"),
+                    other => make_stable(other),
+                }
+            }
+        }
+        Value::String(text) => *text = stable_text(text),
+        _ => {}
+    }
+}
+
+fn stable_text(text: &str) -> String {
+    let is_place = text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.matches('-').count() == 3;
+    let is_time = text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    let is_digest = text.len() == 18 && text.starts_with('"') && text.ends_with('"');
+    match text {
+        _ if is_place => "[movement]".to_owned(),
+        _ if is_time => "[time]".to_owned(),
+        _ if is_digest => "\"[digest]\"".to_owned(),
+        _ => match (text.find("res_"), text.find("page_token=")) {
+            (Some(at), _)
+                if text.len() >= at + 36 && text.as_bytes()[at + 4..at + 36].iter().all(u8::is_ascii_hexdigit) =>
+            {
+                format!("{}[reservation]{}", &text[..at], &text[at + 36..])
+            }
+            (_, Some(at)) => {
+                let end = text[at..].find(['&', '>']).map_or(text.len(), |end| at + end);
+                format!("{}page_token=[token]{}", &text[..at], &text[end..])
+            }
+            _ => text.to_owned(),
+        },
+    }
+}

@@ -1,0 +1,10 @@
+//! The API as its callers see it. The tree mirrors the paths; stories are snapshots of what was asked
+//! and answered.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod api;
+mod check;
+mod limits;
+mod openapi;
+mod pages;
