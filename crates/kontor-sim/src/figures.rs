@@ -1,0 +1,88 @@
+//! What happened in a world, in numbers.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident $words:literal,)*) => {
+        /// What happened in one world, or in many.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Figures { $($(#[$doc])* pub $name: u64,)* }
+
+        impl AddAssign for Figures {
+            fn add_assign(&mut self, more: Self) { $(self.$name += more.$name;)* }
+        }
+
+        impl Figures {
+            /// The figures by name, in the order in which they are shown.
+            pub fn named(&self) -> Vec<(&'static str, u64)> { vec![$(($words, self.$name),)*] }
+        }
+    };
+}
+
+figures! {
+    /// Time that passed in the worlds, in seconds.
+    simulated_s "simulated seconds",
+    /// What clients set out to do.
+    intentions "intentions of clients",
+    /// Requests that clients sent, repeats included.
+    requests "requests sent",
+    /// Messages that the network lost.
+    lost "messages lost",
+    /// Messages that the network delivered twice.
+    duplicated "messages duplicated",
+    /// Requests that had an effect, by the journal.
+    effects "effects in the journal",
+    /// Answers that told of an effect.
+    acknowledged "acknowledged",
+    /// Answers that repeated an earlier one.
+    replayed "replayed",
+    /// Answers of the domain that said no.
+    refused "refused",
+    /// Answers that nothing was written or that too many wait.
+    turned_away "turned away (full disk or queue)",
+    /// Groups that became durable.
+    groups "groups",
+    /// Appends that a full disk did not take.
+    appends_failed "appends refused by a full disk",
+    /// Syncs that failed.
+    sync_errors "fsync errors",
+    /// Groups whose outcome was in doubt and that were found in the journal.
+    found_again "groups in doubt found in the journal",
+    /// Stops without warning.
+    crashes "crashes",
+    /// Starts that were cut off in the middle.
+    starts_cut_off "starts cut off",
+    /// Starts.
+    starts "starts",
+    /// Starts with tables older than they had been.
+    rolled_back "starts with older tables",
+    /// Starts without tables.
+    rebuilds "rebuilds from the first group",
+    /// Groups that were folded again in starts.
+    refolded "groups folded at starts",
+    /// Times when the disk was full.
+    disk_full "times of a full disk",
+    /// Times when the disk was slow.
+    disk_slow "times of a slow disk",
+    /// Times when nobody could reach the site.
+    cut_off "times of a dead network",
+    /// Steps of the wall clock.
+    clock_jumps "clock jumps",
+    /// Times when everybody asked at once.
+    bursts "bursts",
+    /// Times when somebody held hundreds of units.
+    hoards "crowds of holds",
+    /// Times when nobody did anything for days.
+    quiet_days "quiet times of days",
+    /// Journal days that were started.
+    days "journal days started",
+    /// Holds that ran out.
+    expired "holds that ran out",
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.named().iter().try_for_each(|(name, value)| writeln!(f, "  {name:<38} {value:>14}"))
+    }
+}

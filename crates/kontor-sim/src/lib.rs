@@ -1,0 +1,111 @@
+//! A world under one seed: one site with its clients, its disk and its clocks, and an oracle that
+//! knows what must hold. The same seed gives the same world, line by line, in any process.
+//!
+//! ```text
+//! cargo run --release -p kontor-sim -- --seeds 1000          fresh seeds, and figures
+//! cargo run --release -p kontor-sim -- --seed 7 --trace      one world, line by line
+//! cargo run --release -p kontor-sim -- --plant forget-key    a planted mistake, which must be found
+//! ```
+//!
+//! **What is real.** The code of the site: `kontor_site`'s step, recovery, rows, row cache and
+//! timekeeper, and all of `kontor_core` below them. Groups are encoded and read again as bytes.
+//!
+//! **What is made up.** Time; a network that loses, repeats and delays messages, or is dead for a
+//! while; a disk ([`MemoryDisk`]) that fails a sync and keeps the data or not, is full, is slow, and
+//! loses what was not synced; tables that fall back to an earlier state after a stop, or are gone;
+//! starts that are cut off in the middle; a wall clock that jumps by hours; bursts, crowds of holds
+//! that fall due together, days and weeks in which nothing happens; cashiers, shoppers, receivers,
+//! counters, adjusters, editors and shippers who ask again until they know, sometimes after days,
+//! and sometimes use a key for something else.
+//!
+//! **What is checked.** The oracle keeps a shop of its own in plain maps, worked out from what was
+//! asked, and compares:
+//! - every group: its number, its time, the chain of digests; that every entry was asked for, was
+//!   permitted, is new under its key, and tells what it did;
+//! - every answer: what was told is in the journal; a repeat is told the same; a refusal has its
+//!   reason, with a hold that is due counted as free;
+//! - every restart: all that was acknowledged is there, byte for byte, and of what was in doubt at
+//!   most the one group that was appended;
+//! - rows: shelves after each group, all of them after each start; the ledger, promises, the timer's
+//!   list and the catalogue add up;
+//! - site time: it goes as time passes, whatever the wall clock shows;
+//! - the end: faults stop, everybody is answered and every hold ends within bounded steps, and
+//!   folding the journal again gives equal bytes in every table.
+//!
+//! [`Plant`] lists mistakes that can be planted around the site; a test shows that each is found.
+//!
+//! **What is not simulated.** The local journal's files and torn or damaged bytes within a group, fjall,
+//! the writer's thread, readers and the feed, HTTP, more than one site or term, entries beyond the
+//! size limits. Those have tests of their own. Every stop in which something was on its way to the
+//! disk concerns one group, because a site has one append on its way.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `world.rs` | what happens next: messages, alarms, turns for the worse, and the end |
+//! | `weather.rs` | what a world is like, drawn from its seed |
+//! | `client.rs` | who wants what |
+//! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
+//! | `oracle/` | the shop that must be, and all comparisons |
+//! | `plant.rs` | mistakes to be found |
+//!
+//! [`MemoryDisk`]: kontor_storage::journal::memory::MemoryDisk
+
+mod chance;
+mod client;
+mod figures;
+mod machine;
+mod oracle;
+mod plant;
+mod trace;
+mod weather;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use figures::Figures;
+pub use oracle::Violation;
+pub use plant::Plant;
+use trace::Trace;
+pub use trace::Watch;
+use world::World;
+
+/// Which world, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// How much clients set out to do before things calm down.
+    pub intentions: u64,
+    /// A mistake to be found.
+    pub plant: Option<Plant>,
+}
+
+/// How a world ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What happened in it.
+    pub figures: Figures,
+    /// Stands for everything that happened, in order.
+    pub trace: u64,
+    /// What must never happen, if it did.
+    pub violation: Option<Violation>,
+}
+
+/// Lives through one world. `watch` is told every line of its trace.
+pub fn run(settings: Settings, watch: Option<Watch>) -> Outcome {
+    let Settings { seed, intentions, plant } = settings;
+    let mut world = World::new(seed, intentions, plant, Trace::new(watch));
+    // A world that panics is a finding like any other, and is told with its seed.
+    let lived = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = match lived {
+        Ok(Ok(())) => None,
+        Ok(Err(violation)) => Some(violation),
+        Err(panic) => {
+            let why = panic.downcast_ref::<&str>().map(|why| (*why).to_owned());
+            let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let (promise, expected) = ("nothing panics".into(), "no panic".into());
+            Some(Violation { promise, expected, found: why })
+        }
+    };
+    Outcome { figures: world.figures, trace: world.trace.hash(), violation }
+}

@@ -1,0 +1,535 @@
+//! The machine that the site runs on: its disk, its tables, its clocks, and the loop that feeds the
+//! real step with them. What `kontor_site`'s writer does with a thread, this does with events.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kontor_core::command::Request;
+use kontor_core::fold;
+use kontor_core::group::{self, Digest};
+use kontor_core::id::{RequestId, SiteId};
+use kontor_core::overlay::{Changes, Overlay};
+use kontor_core::record::{TABLE_NAMES, Table, decode, encode};
+use kontor_core::stock::StockRow;
+use kontor_core::time::SiteTime;
+use kontor_site::clock::Timekeeper;
+use kontor_site::recover::{RecoverError, recover};
+use kontor_site::rows::{WriterRows, in_memory};
+use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
+use kontor_storage::journal::{AppendError, Journal, JournalReader, ReadError, Seq};
+use kontor_storage::tables::{self, Batch, Tables};
+
+use crate::chance::Chance;
+use crate::figures::Figures;
+use crate::oracle::{Decided, Kept, Oracle, broken, same};
+use crate::plant::Plant;
+
+/// Readings of the clocks of the world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    /// Since the world began; what the monotonic clock counts.
+    pub(crate) now_us: u64,
+    /// What the wall shows.
+    pub(crate) wall_ms: u64,
+}
+
+/// Whom to tell.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) client: usize,
+    pub(crate) intent: usize,
+    pub(crate) id: RequestId,
+}
+
+/// What a step of the site led to.
+#[derive(Debug, Default)]
+pub(crate) struct Stepped {
+    /// What is told, and to whom.
+    pub(crate) answers: Vec<(Asker, Result<Answer, NotDone>)>,
+    /// A group is on its way to the disk.
+    pub(crate) appending: Option<u64>,
+    /// A group has become durable.
+    pub(crate) durable: Option<u64>,
+    /// The site has stopped and must be started again.
+    pub(crate) halted: Option<String>,
+}
+
+/// How a crash catches an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CrashPoint {
+    /// Before anything was written.
+    Before,
+    /// When it was written and not synced; the disk keeps it or not.
+    Unsynced { kept: bool },
+    /// When it was durable, and nobody had been told.
+    Unanswered,
+}
+
+/// What a start finds of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TablesFound {
+    /// All that was written.
+    Whole,
+    /// What was written up to some moment.
+    Older,
+    /// Nothing.
+    Gone,
+}
+
+/// The machine.
+pub(crate) struct Machine {
+    site: SiteId,
+    chance: Chance,
+    plant: Option<Plant>,
+    pub(crate) disk: MemoryDisk,
+    /// States of the tables that a crash may fall back to, the oldest first; then what was written
+    /// since the last of them.
+    images: Vec<Tables>,
+    written: Vec<(Changes, Bytes)>,
+    /// Counts the starts.
+    pub(crate) boot: u32,
+    pub(crate) running: Option<Running>,
+}
+
+/// A site that runs.
+pub(crate) struct Running {
+    step: Step<WriterRows>,
+    journal: MemoryJournal,
+    keeper: Timekeeper,
+    booted_us: u64,
+    now: SiteTime,
+    /// An earlier reading, for the check of the clock's pace.
+    paced_from: (u64, SiteTime),
+    inbox: Vec<Input>,
+    askers: BTreeMap<u64, Asker>,
+    next_ticket: u64,
+    /// Tickets that the step has and has not decided, in order.
+    waiting: VecDeque<u64>,
+    /// Tickets of the group on its way.
+    in_flight: BTreeSet<u64>,
+    appending: Option<(u64, Vec<u8>)>,
+}
+
+impl Machine {
+    /// A machine with an empty disk.
+    pub(crate) fn new(site: SiteId, chance: Chance, plant: Option<Plant>) -> Self {
+        let (images, written) = (vec![in_memory()], Vec::new());
+        Self { site, chance, plant, disk: MemoryDisk::new(), images, written, boot: 0, running: None }
+    }
+
+    /// Starts the site on what the disk holds.
+    pub(crate) fn start(
+        &mut self,
+        clocks: Clocks,
+        found: TablesFound,
+        cut_off: bool,
+        oracle: &mut Oracle,
+        figures: &mut Figures,
+    ) -> Kept {
+        let tables = self.surviving_tables(found);
+        self.images = vec![copy(&tables)];
+        self.written.clear();
+        self.boot += 1;
+        let journal = MemoryJournal::open(self.disk.clone());
+        if cut_off {
+            // A start that does not come to its end leaves tables that are a part of the way.
+            let part = Prefix { disk: self.disk.clone(), end: self.chance.within(0..self.disk.end() + 1) };
+            let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
+            match recover(&rows, &self.site, &vec![(1, Arc::new(part) as _)], |_| {}) {
+                Ok(_) | Err(RecoverError::JournalBehind { .. }) => figures.starts_cut_off += 1,
+                Err(error) => return Err(broken("a start finds what was written", "rows", error)),
+            }
+        }
+        let mut refolded = 0;
+        let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
+        let reader: Arc<dyn JournalReader> = match self.plant {
+            Some(Plant::StopShort) => {
+                Arc::new(Prefix { disk: self.disk.clone(), end: self.disk.end().saturating_sub(1) })
+            }
+            _ => journal.reader(),
+        };
+        let end = recover(&rows, &self.site, &vec![(1, reader)], |progress| refolded = progress.folded);
+        let mut end = end.map_err(|error| broken("a start finds what was written", "rows", error))?;
+        figures.refolded += refolded;
+        figures.found_again += oracle.restarted(&self.disk)?;
+        self.plant_fold_twice(&rows, &end)?;
+        if self.plant != Some(Plant::StopShort) {
+            same("a start folds the whole journal", &self.disk.end(), &end.seq)?;
+        }
+        oracle.compare_all(&rows)?;
+        self.images.push(copy(&tables));
+        if end.term == 0 {
+            end = Folded { term: 1, ..end };
+        }
+        let time = end.time;
+        let nonce = self.chance.within(0..u64::MAX);
+        let writer = Writer { site: self.site.clone(), term: 1, epoch: self.boot, nonce };
+        let step = Step::new(rows, writer, end).map_err(|error| broken("a site can start", "a step", error))?;
+        let mut keeper = Timekeeper::start(time, 0, clocks.wall_ms);
+        let started_at = keeper.advance(0, clocks.wall_ms);
+        if started_at < time {
+            return Err(broken("site time never goes back, not even over a restart", time, started_at));
+        }
+        self.running = Some(Running {
+            step,
+            journal,
+            keeper,
+            booted_us: clocks.now_us,
+            now: started_at,
+            paced_from: (clocks.now_us, started_at),
+            inbox: Vec::new(),
+            askers: BTreeMap::new(),
+            next_ticket: 0,
+            waiting: VecDeque::new(),
+            in_flight: BTreeSet::new(),
+            appending: None,
+        });
+        Ok(())
+    }
+
+    /// The power fails. What was not synced is gone, or a part of it.
+    pub(crate) fn crash(&mut self, point: CrashPoint) {
+        let Some(running) = self.running.take() else { return };
+        let mut keep = 0;
+        if let Some((seq, bytes)) = running.appending {
+            match point {
+                CrashPoint::Before => {}
+                CrashPoint::Unsynced { kept } => {
+                    // A disk that is full has not even begun with it.
+                    if self.disk.write(&bytes).is_ok() {
+                        keep = usize::from(kept);
+                    }
+                }
+                CrashPoint::Unanswered => {
+                    let mut journal = running.journal;
+                    // However it ends, nobody will be told.
+                    drop(journal.append(seq, &bytes));
+                }
+            }
+        }
+        self.disk.crash(keep);
+        self.plant_lose_group();
+    }
+
+    /// The process ends after a sync that failed; what the disk kept of it is there.
+    pub(crate) fn exit(&mut self) {
+        self.running = None;
+        self.disk.crash(usize::MAX);
+    }
+
+    /// A request arrives. Answers `false` if it does not fit into the queue.
+    pub(crate) fn arrive(&mut self, asker: Asker, request: Request, queue_max: usize) -> bool {
+        let Some(running) = &mut self.running else { return true };
+        if running.inbox.len() + running.step.waiting() >= queue_max {
+            return false;
+        }
+        let ticket = running.next_ticket;
+        running.next_ticket += 1;
+        running.askers.insert(ticket, asker);
+        running.inbox.push(Input::Request { ticket, request });
+        true
+    }
+
+    /// The disk is done with the append, in whatever way.
+    pub(crate) fn append_ends(&mut self) -> Option<Input> {
+        let running = self.running.as_mut()?;
+        let (seq, bytes) = running.appending.take()?;
+        if self.plant == Some(Plant::AckBeforeSync) {
+            if self.disk.write(&bytes).is_err() {
+                return Some(Input::Appended(Appended::NotWritten("the disk is full".into())));
+            }
+            if self.chance.happens(0.2) {
+                drop(self.disk.sync());
+            }
+            return Some(Input::Appended(Appended::Durable));
+        }
+        Some(Input::Appended(match running.journal.append(seq, &bytes) {
+            Ok(()) => Appended::Durable,
+            Err(error @ (AppendError::NotWritten { .. } | AppendError::TooLarge { .. })) => {
+                Appended::NotWritten(error.to_string())
+            }
+            Err(error @ (AppendError::Unknown { .. } | AppendError::Taken { .. })) => {
+                Appended::Unknown(error.to_string())
+            }
+        }))
+    }
+
+    /// Lets the site do what there is to do: the end of an append, if there was one, and all that
+    /// has arrived.
+    pub(crate) fn work(
+        &mut self,
+        clocks: Clocks,
+        ended: Option<Input>,
+        oracle: &mut Oracle,
+        figures: &mut Figures,
+    ) -> Kept<Stepped> {
+        let plant = self.plant;
+        let Some(running) = &mut self.running else { return Ok(Stepped::default()) };
+        let now = running.read_clocks(clocks, plant)?;
+        let failed = matches!(ended, Some(Input::Appended(Appended::NotWritten(_))));
+        let durable = matches!(ended, Some(Input::Appended(Appended::Durable)));
+        let told = if plant == Some(Plant::LateTime) { SiteTime(now.0 - 20_000) } else { now };
+        let arrived = std::mem::take(&mut running.inbox);
+        running.waiting.extend(arrived.iter().filter_map(|input| match input {
+            Input::Request { ticket, .. } => Some(*ticket),
+            Input::Appended(_) => None,
+        }));
+        let mut stepped = Stepped::default();
+        let mut group = None;
+        let (mut decided, mut at_once) = (Vec::new(), Vec::new());
+        let mut append = None;
+        for output in running.step.step(told, ended.into_iter().chain(arrived)) {
+            match output {
+                Output::Write { changes, folded } => group = Some((changes, folded)),
+                Output::Append { seq, group } => append = Some((seq, group)),
+                Output::Halt(why) => stepped.halted = Some(why),
+                Output::Answer { ticket, answer } => {
+                    let Some(asker) = running.askers.remove(&ticket) else {
+                        return Err(broken("everybody is answered once", "a ticket that waits", answer));
+                    };
+                    if running.in_flight.remove(&ticket) {
+                        decided.push((asker, answer));
+                    } else {
+                        running.waiting.retain(|waiting| *waiting != ticket);
+                        at_once.push((asker, answer));
+                    }
+                }
+            }
+        }
+        if stepped.halted.is_some() {
+            stepped.answers.extend(decided.into_iter().chain(at_once));
+            return match stepped.answers.iter().find(|(_, answer)| !matches!(answer, Err(NotDone::Unknown))) {
+                Some(told) => Err(broken("nobody is told what nobody knows", "unknown", told)),
+                None => Ok(stepped),
+            };
+        }
+        same("a durable group is written to the tables, and no other", &durable, &group.is_some())?;
+        if let Some((changes, folded)) = group {
+            same("nobody waits for a group that has ended", &true, &running.in_flight.is_empty())?;
+            figures.groups += 1;
+            stepped.durable = Some(folded.seq);
+            let touched = oracle.durable(&as_decided(&decided))?;
+            self.write(&changes, &folded)?;
+            let Some(running) = &self.running else { return Ok(stepped) };
+            oracle.compare_shelves(running.step.rows(), &touched)?;
+        } else if failed {
+            figures.appends_failed += 1;
+            oracle.not_written(&as_decided(&decided))?;
+        }
+        oracle.answered(&as_decided(&at_once), now)?;
+        stepped.answers.extend(decided.into_iter().chain(at_once));
+        let Some(running) = &mut self.running else { return Ok(stepped) };
+        if let Some((seq, bytes)) = append {
+            oracle.appending(seq, &bytes, now)?;
+            let taken = running.waiting.len().saturating_sub(running.step.waiting());
+            running.in_flight = running.waiting.drain(..taken).collect();
+            running.appending = Some((seq, bytes));
+            stepped.appending = Some(seq);
+        }
+        Ok(stepped)
+    }
+
+    /// Whether the site wants to be called again at once.
+    pub(crate) fn has_work(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.step.has_work(running.now))
+    }
+
+    /// When the site wants to be called although nothing has come, by the clock of the world.
+    pub(crate) fn next_timer_us(&self, clocks: Clocks) -> Option<u64> {
+        let running = self.running.as_ref()?;
+        if running.appending.is_some() {
+            return None;
+        }
+        let at = running.step.next_timer()?;
+        let wait_ms = at.0.saturating_sub(running.now.0).max(1);
+        Some(clocks.now_us.saturating_add(wait_ms.saturating_mul(1_000)))
+    }
+
+    /// Nothing waits and nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        let idle =
+            |running: &Running| running.appending.is_none() && running.step.waiting() == 0 && running.inbox.is_empty();
+        self.running.as_ref().is_some_and(idle)
+    }
+
+    /// The rows that readers see.
+    pub(crate) fn rows(&self) -> Option<&WriterRows> {
+        self.running.as_ref().map(|running| running.step.rows())
+    }
+
+    /// Folds the journal again from its first group, from its bytes, and compares every row of
+    /// every table with those that the site has written.
+    pub(crate) fn compare_with_refold(&self) -> Kept {
+        let Some(rows) = self.rows() else { return Ok(()) };
+        let fresh = WriterRows::new(in_memory(), vec![self.site.clone()]);
+        let end = recover(&fresh, &self.site, &vec![(1, Arc::new(self.disk.clone()) as _)], |_| {});
+        end.map_err(|error| broken("a journal can be folded again", "rows", error))?;
+        for (table, name) in (0..).zip(TABLE_NAMES) {
+            let (found, expected) = (dump(rows.tables(), table), dump(fresh.tables(), table));
+            if found != expected {
+                let differ = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+                let promise = format!("folding the journal again gives equal bytes (table {name})");
+                let lengths = (expected.len(), found.len());
+                return Err(broken(&promise, (lengths.0, differ.map(|rows| rows.1)), (lengths.1, differ.map(|r| r.0))));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &Changes, folded: &Folded) -> Kept {
+        let Some(running) = &self.running else { return Ok(()) };
+        let rows = running.step.rows();
+        if self.plant == Some(Plant::SkipTables) && self.chance.happens(0.05) {
+            return Ok(());
+        }
+        let written = rows.write(changes, folded.encode(), &self.site);
+        written.map_err(|error| broken("tables in memory can be written", "a write", error))?;
+        self.written.push((changes.clone(), folded.encode()));
+        if self.written.len() > 200 {
+            self.images = vec![copy(rows.tables())];
+            self.written.clear();
+        }
+        match self.plant {
+            Some(Plant::ForgetKey) => {
+                let mut batch = Batch::new();
+                for answers in 14..22 {
+                    for (key, _) in changes.of(Table(answers)).filter(|(_, value)| value.is_some()) {
+                        if self.chance.happens(0.5) {
+                            batch.delete(tables::Table(answers), key.clone());
+                        }
+                    }
+                }
+                rows.tables().write(batch).map_err(|error| broken("planted", "a write", error))
+            }
+            Some(Plant::ForgetHolds) => {
+                let mut overlay = Overlay::new(rows);
+                for (key, value) in changes.of(Table::STOCK) {
+                    let row = value.and_then(|value| decode::<StockRow>(Table::STOCK, value).ok());
+                    if let Some(row) = row.filter(|row| row.reserved > 0) {
+                        overlay.put(Table::STOCK, key.to_vec(), encode(&StockRow { reserved: 0, ..row }));
+                    }
+                }
+                let written = rows.write(&overlay.into_changes(), folded.encode(), &self.site);
+                written.map_err(|error| broken("planted", "a write", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is left of the tables after a stop: nothing was synced, so any earlier state will do.
+    fn surviving_tables(&mut self, found: TablesFound) -> Tables {
+        let last = self.images.len() - 1;
+        let (image, writes) = match found {
+            TablesFound::Gone => return in_memory(),
+            TablesFound::Whole => (last, self.written.len()),
+            TablesFound::Older => {
+                let image = usize::try_from(self.chance.within(0..self.images.len() as u64)).unwrap_or(0);
+                let writes = if image == last { self.chance.within(0..self.written.len() as u64 + 1) } else { 0 };
+                (image, usize::try_from(writes).unwrap_or(0))
+            }
+        };
+        let tables = copy(&self.images[image]);
+        let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
+        for (changes, folded) in &self.written[..writes] {
+            rows.write(changes, folded.clone(), &self.site).expect("tables in memory take every write");
+        }
+        if let Some((changes, _)) = self.written.get(writes).filter(|_| self.chance.happens(0.5)) {
+            // Tables are emptied before the batch that fills them again.
+            for table in changes.emptied() {
+                tables.clear(tables::Table(table.0)).expect("tables in memory can be emptied");
+            }
+        }
+        tables
+    }
+
+    fn plant_lose_group(&mut self) {
+        if self.plant != Some(Plant::LoseGroup) || self.chance.happens(0.5) || self.disk.end() == 0 {
+            return;
+        }
+        let groups = self.disk.read(0, usize::MAX, usize::MAX).expect("a disk in memory can be read");
+        let shorter = MemoryDisk::new();
+        for (_, group) in &groups[..groups.len() - 1] {
+            shorter.write(group).expect("a new disk has room");
+        }
+        shorter.sync().expect("no fault was set");
+        self.disk = shorter;
+        self.images = vec![in_memory()];
+        self.written.clear();
+    }
+
+    fn plant_fold_twice(&self, rows: &WriterRows, end: &Folded) -> Kept {
+        if self.plant != Some(Plant::FoldTwice) || end.seq == 0 {
+            return Ok(());
+        }
+        let last = self.disk.read(end.seq - 1, 1, 1).map_err(|error| broken("planted", "a group", error))?;
+        let Some((_, bytes)) = last.first() else { return Ok(()) };
+        let group = group::decode(bytes).map_err(|error| broken("planted", "a group", error))?;
+        let changes = fold::changes_of(rows, &group).map_err(|error| broken("planted", "changes", error))?;
+        debug_assert_eq!(Digest::of(bytes), end.digest);
+        rows.write(&changes, end.encode(), &self.site).map_err(|error| broken("planted", "a write", error))
+    }
+}
+
+impl Running {
+    /// Site time, which must go as fast as time passes, whatever the wall shows.
+    fn read_clocks(&mut self, clocks: Clocks, plant: Option<Plant>) -> Kept<SiteTime> {
+        let mut now = self.keeper.advance(clocks.now_us - self.booted_us, clocks.wall_ms);
+        if plant == Some(Plant::FollowWallClock) {
+            now = SiteTime(clocks.wall_ms.max(self.now.0));
+        }
+        let (from_us, from) = self.paced_from;
+        let (passed_ms, went_ms) = ((clocks.now_us - from_us) / 1_000, now.0.saturating_sub(from.0));
+        let (slowest, fastest) = (passed_ms * 9 / 10, passed_ms + passed_ms / 10);
+        if now < self.now || went_ms + 2 < slowest || went_ms > fastest + 2 {
+            let expected = format!("{slowest} to {fastest} ms after {passed_ms} ms");
+            return Err(broken("site time goes as time passes; a clock that jumps ends no hold", expected, went_ms));
+        }
+        // Readings are rounded, so the pace is taken over more than a few of them.
+        if passed_ms > 100 {
+            self.paced_from = (clocks.now_us, now);
+        }
+        self.now = now;
+        Ok(now)
+    }
+}
+
+fn as_decided(answers: &[(Asker, Result<Answer, NotDone>)]) -> Vec<Decided<'_>> {
+    answers.iter().map(|(asker, answer)| Decided { id: &asker.id, answer }).collect()
+}
+
+/// A copy that shares nothing with the tables.
+fn copy(from: &Tables) -> Tables {
+    let to = in_memory();
+    let mut batch = Batch::new();
+    for (table, _) in (0..).zip(TABLE_NAMES) {
+        for (key, value) in dump(from, table) {
+            batch.put(tables::Table(table), key, value);
+        }
+    }
+    to.write(batch).expect("tables in memory take every write");
+    to
+}
+
+fn dump(tables: &Tables, table: u8) -> Vec<(Bytes, Bytes)> {
+    let rows = tables.snapshot().prefix(tables::Table(table), &[]);
+    rows.map(|row| row.expect("tables in memory can be read")).collect()
+}
+
+/// The first groups of a disk.
+struct Prefix {
+    disk: MemoryDisk,
+    end: Seq,
+}
+
+impl JournalReader for Prefix {
+    fn read(&self, after: Seq, limit_groups: usize, limit_bytes: usize) -> Result<Vec<(Seq, Bytes)>, ReadError> {
+        let groups = self.disk.read(after, limit_groups, limit_bytes)?;
+        Ok(groups.into_iter().take_while(|(seq, _)| *seq <= self.end).collect())
+    }
+
+    fn end(&self) -> Seq {
+        self.end
+    }
+}

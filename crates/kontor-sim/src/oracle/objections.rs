@@ -1,0 +1,269 @@
+//! What a shopkeeper would object to: every reason for which a command must be refused at a moment.
+//!
+//! A command that meets no objection must be done; one that meets some must be refused with one of
+//! them, facts included.
+
+use kontor_core::command::{Change, Command, Note};
+use kontor_core::id::{ProductId, ReservationId, Sku};
+use kontor_core::limits::{HOLD_MS_MAX, HOLD_MS_MIN};
+use kontor_core::movement::MovementKind;
+use kontor_core::product::Status;
+use kontor_core::refusal::Refusal;
+use kontor_core::reservation::ReservationStatus;
+use kontor_core::time::SiteTime;
+
+use super::shop::{ShelfKey, Shop, refuses, summed};
+
+impl Shop {
+    /// All that stands against a command now.
+    pub(crate) fn objections(&self, command: &Command, now: SiteTime) -> Vec<Refusal> {
+        let mut found = Vec::new();
+        match command {
+            Command::CreateProduct { id, sku, .. } => {
+                let id = id.clone().unwrap_or_else(|| sku.clone().into());
+                if self.products.contains_key(&id) {
+                    found.push(exists("product", &id));
+                }
+                self.sku_taken(sku, &mut found);
+            }
+            Command::ChangeProduct { id, title, status, expected } => {
+                if title.is_none() && status.is_none() {
+                    found.push(Refusal::Nothing { what: "the change" });
+                }
+                self.product_at(id, *expected, &mut found);
+            }
+            Command::AddVariant { id, sku, .. } => {
+                self.product_at(id, None, &mut found);
+                self.sku_taken(sku, &mut found);
+            }
+            Command::ChangeVariant { id, sku, title, selling, expected } => {
+                if title.is_none() && selling.is_none() {
+                    found.push(Refusal::Nothing { what: "the change" });
+                }
+                self.product_at(id, *expected, &mut found);
+                let product = self.products.get(id);
+                if product.is_some_and(|product| product.variants.iter().all(|(of, ..)| of != sku)) {
+                    found.push(Refusal::UnknownSku { sku: sku.clone() });
+                }
+            }
+            Command::OpenLocation { id, .. } => {
+                if self.locations.contains_key(id) {
+                    found.push(exists("location", id));
+                }
+            }
+            Command::RenameLocation { id, expected, .. } => match self.locations.get(id) {
+                None => found.push(Refusal::UnknownLocation { location: id.clone() }),
+                Some((_, actual)) => stale(*expected, *actual, &mut found),
+            },
+            Command::Receive { from, lines, note } => {
+                let kind = match from {
+                    kontor_core::command::Inbound::Delivery => MovementKind::Receive,
+                    kontor_core::command::Inbound::Return => MovementKind::Return,
+                };
+                self.used(kind, note, &mut found);
+                summed(lines).iter().for_each(|(shelf, _)| self.unknown(shelf, &mut found));
+            }
+            Command::Issue { lines, note } => {
+                self.used(MovementKind::Issue, note, &mut found);
+                for (shelf, wanted) in summed(lines) {
+                    self.not_for_sale(&shelf, wanted, now, &mut found);
+                    self.not_at_hand(&shelf, wanted, &mut found);
+                }
+            }
+            Command::Ship { reservation, lines, note } => {
+                self.used(MovementKind::Ship, note, &mut found);
+                let lines = lines.as_ref().map(|lines| summed(lines));
+                self.not_to_ship(*reservation, lines, &mut found);
+            }
+            Command::WriteOff { line, from_unavailable, note } => {
+                self.used(MovementKind::WriteOff, note, &mut found);
+                let key = (line.sku.clone(), line.location.clone());
+                self.unknown(&key, &mut found);
+                let shelf = self.shelf(&key);
+                let there = match from_unavailable {
+                    true => shelf.unavailable.min(shelf.on_hand),
+                    false => shelf.on_hand - shelf.unavailable,
+                };
+                missing(&key, line.quantity.units(), there, &mut found);
+            }
+            Command::Count { sku, location, expected, note, .. } => {
+                self.used(MovementKind::Count, note, &mut found);
+                let key = (sku.clone(), location.clone());
+                self.unknown(&key, &mut found);
+                mismatch("on_hand", *expected, self.shelf(&key).on_hand, &mut found);
+            }
+            Command::Adjust { sku, location, unavailable, safety_stock } => {
+                if unavailable.is_none() && safety_stock.is_none() {
+                    found.push(Refusal::Nothing { what: "the adjustment" });
+                }
+                let key = (sku.clone(), location.clone());
+                self.unknown(&key, &mut found);
+                let shelf = self.shelf(&key);
+                let believed = |change: &Option<Change>| change.and_then(|change| change.expected).map(signed);
+                mismatch("unavailable", believed(unavailable), shelf.unavailable, &mut found);
+                mismatch("safety_stock", believed(safety_stock), shelf.safety_stock, &mut found);
+                if let Some(change) = unavailable
+                    && signed(change.to) > shelf.on_hand.max(shelf.unavailable)
+                {
+                    missing(&key, change.to, shelf.on_hand, &mut found);
+                }
+            }
+            Command::Reserve { id, lines, hold_ms, .. } => {
+                out_of_bounds(*hold_ms, &mut found);
+                if let Some(id) = id.filter(|id| self.reservations.contains_key(id)) {
+                    found.push(exists("reservation", &id));
+                }
+                for (shelf, wanted) in summed(lines) {
+                    self.not_for_sale(&shelf, wanted, now, &mut found);
+                }
+            }
+            Command::Extend { id, hold_ms } => {
+                out_of_bounds(*hold_ms, &mut found);
+                self.not_live(*id, now, &mut found);
+            }
+            Command::Commit { id } | Command::Release { id } => self.not_live(*id, now, &mut found),
+            Command::CreateKey { id, .. } => {
+                if self.keys.contains(id) {
+                    found.push(exists("key", id));
+                }
+            }
+            Command::EndDueHolds { .. } | Command::StartDay => {}
+        }
+        found
+    }
+
+    fn sku_taken(&self, sku: &Sku, found: &mut Vec<Refusal>) {
+        if self.items.contains_key(sku) {
+            found.push(exists("sku", sku));
+        }
+    }
+
+    fn product_at(&self, id: &ProductId, expected: Option<u64>, found: &mut Vec<Refusal>) {
+        match self.products.get(id) {
+            None => found.push(Refusal::UnknownProduct { id: id.clone() }),
+            Some(product) => stale(expected, product.revision, found),
+        }
+    }
+
+    fn used(&self, kind: MovementKind, note: &Note, found: &mut Vec<Refusal>) {
+        if let Some(reference) = &note.reference
+            && let Some(position) = self.references.get(&(kind, reference.clone()))
+        {
+            found.push(Refusal::ReferenceUsed { reference: reference.clone(), position: *position });
+        }
+    }
+
+    fn unknown(&self, (sku, location): &ShelfKey, found: &mut Vec<Refusal>) {
+        if !self.items.contains_key(sku) {
+            found.push(Refusal::UnknownSku { sku: sku.clone() });
+        }
+        if !self.locations.contains_key(location) {
+            found.push(Refusal::UnknownLocation { location: location.clone() });
+        }
+    }
+
+    /// Holds past their deadline are free, whether or not anybody has booked their end.
+    fn not_for_sale(&self, key: &ShelfKey, wanted: u64, now: SiteTime, found: &mut Vec<Refusal>) {
+        self.unknown(key, found);
+        let Some(id) = self.items.get(&key.0) else { return };
+        if self.products.get(id).is_some_and(|product| product.status == Status::Archived) {
+            found.push(Refusal::ProductArchived { sku: key.0.clone(), id: id.clone() });
+        }
+        let Some(selling) = self.selling(&key.0).filter(|selling| refuses(selling.policy)) else { return };
+        let promisable = self.available(key, self.held_live(key, now)) + signed(selling.backorder_limit);
+        if signed(wanted) > promisable {
+            let (sku, location) = key.clone();
+            found.push(Refusal::InsufficientStock { sku, location, wanted, available: promisable.max(0) });
+        }
+    }
+
+    /// Damaged units are there, and cannot be handed out.
+    fn not_at_hand(&self, key: &ShelfKey, wanted: u64, found: &mut Vec<Refusal>) {
+        if self.selling(&key.0).is_some_and(|selling| refuses(selling.policy)) {
+            let shelf = self.shelf(key);
+            missing(key, wanted, shelf.on_hand - shelf.unavailable, found);
+        }
+    }
+
+    fn not_to_ship(&self, id: ReservationId, lines: Option<Vec<(ShelfKey, u64)>>, found: &mut Vec<Refusal>) {
+        let Some(hold) = self.reservations.get(&id) else {
+            found.push(Refusal::UnknownReservation { id });
+            return;
+        };
+        if hold.status != ReservationStatus::Committed {
+            found.push(Refusal::ReservationEnded { id, status: hold.status });
+            return;
+        }
+        let left = hold.lines.iter().filter(|line| line.quantity > line.shipped);
+        let left = left.map(|line| (line.shelf.clone(), unsigned(line.quantity - line.shipped)));
+        let wanted = lines.unwrap_or_else(|| left.collect());
+        if let ([], Some(line)) = (wanted.as_slice(), hold.lines.first()) {
+            let ((sku, location), wanted) = (line.shelf.clone(), unsigned(line.quantity));
+            found.push(Refusal::InsufficientCommitted { sku, location, wanted, committed: 0 });
+        }
+        for (key, wanted) in wanted {
+            if !self.locations.contains_key(&key.1) {
+                found.push(Refusal::UnknownLocation { location: key.1.clone() });
+            }
+            let line = hold.lines.iter().find(|line| line.shelf == key);
+            let committed = line.map_or(0, |line| unsigned(line.quantity - line.shipped));
+            if wanted > committed {
+                let (sku, location) = key.clone();
+                found.push(Refusal::InsufficientCommitted { sku, location, wanted, committed });
+            }
+            if line.is_some_and(|line| line.tracked) {
+                self.not_at_hand(&key, wanted, found);
+            }
+        }
+    }
+
+    fn not_live(&self, id: ReservationId, now: SiteTime, found: &mut Vec<Refusal>) {
+        let status = match self.reservations.get(&id) {
+            None => return found.push(Refusal::UnknownReservation { id }),
+            Some(hold) if hold.status == ReservationStatus::Held && hold.expires_at > now => return,
+            Some(hold) if hold.status == ReservationStatus::Held => ReservationStatus::Expired,
+            Some(hold) => hold.status,
+        };
+        found.push(Refusal::ReservationEnded { id, status });
+    }
+}
+
+fn exists(what: &'static str, name: &dyn std::fmt::Display) -> Refusal {
+    Refusal::AlreadyExists { what, name: name.to_string() }
+}
+
+fn stale(expected: Option<u64>, actual: u64, found: &mut Vec<Refusal>) {
+    if let Some(expected) = expected.filter(|expected| *expected != actual) {
+        found.push(Refusal::PreconditionFailed { expected, actual });
+    }
+}
+
+fn mismatch(field: &'static str, expected: Option<i64>, actual: i64, found: &mut Vec<Refusal>) {
+    if let Some(expected) = expected.filter(|expected| *expected != actual) {
+        found.push(Refusal::ExpectedMismatch { field, expected, actual });
+    }
+}
+
+fn missing((sku, location): &ShelfKey, wanted: u64, on_hand: i64, found: &mut Vec<Refusal>) {
+    if signed(wanted) > on_hand {
+        let (sku, location) = (sku.clone(), location.clone());
+        found.push(Refusal::InsufficientOnHand { sku, location, wanted, on_hand });
+    }
+}
+
+fn out_of_bounds(hold_ms: u64, found: &mut Vec<Refusal>) {
+    if !(HOLD_MS_MIN..=HOLD_MS_MAX).contains(&hold_ms) {
+        let (min, max) = (HOLD_MS_MIN, HOLD_MS_MAX);
+        found.push(Refusal::OutOfBounds { what: "ttl", given: hold_ms, min, max });
+    }
+}
+
+/// Quantities of the simulated shop are small.
+pub(crate) fn signed(units: u64) -> i64 {
+    i64::try_from(units).expect("a quantity fits")
+}
+
+/// What is left of a quantity is never negative.
+pub(crate) fn unsigned(units: i64) -> u64 {
+    u64::try_from(units).expect("what is left is not negative")
+}

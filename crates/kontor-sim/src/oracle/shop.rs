@@ -1,0 +1,169 @@
+//! A shop in plain maps: what a site's state must be, worked out from what was asked and
+//! acknowledged, and from nothing that the site computed.
+//!
+//! Sums are taken by looking at every hold, a hold past its deadline counts as free the moment it
+//! passes, and nothing is cached. Slow and obvious on purpose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kontor_core::command::{Command, Line};
+use kontor_core::id::{LocationId, Owner, Position, ProductId, ReservationId, Sku};
+use kontor_core::movement::MovementKind;
+use kontor_core::product::{Policy, Selling, Status};
+use kontor_core::reservation::ReservationStatus;
+use kontor_core::text::{Reference, Title};
+use kontor_core::time::SiteTime;
+
+/// An item at a location.
+pub(crate) type ShelfKey = (Sku, LocationId);
+
+/// The whole shop.
+#[derive(Debug, Default)]
+pub(crate) struct Shop {
+    pub(crate) products: BTreeMap<ProductId, ShopProduct>,
+    pub(crate) items: BTreeMap<Sku, ProductId>,
+    pub(crate) locations: BTreeMap<LocationId, (Title, u64)>,
+    pub(crate) shelves: BTreeMap<ShelfKey, Shelf>,
+    pub(crate) reservations: BTreeMap<ReservationId, Hold>,
+    /// Reservations that hold or have promised something of a shelf.
+    pub(crate) claims: BTreeMap<ShelfKey, BTreeSet<ReservationId>>,
+    pub(crate) references: BTreeMap<(MovementKind, Reference), Position>,
+    pub(crate) keys: BTreeSet<Box<str>>,
+    /// The journal day that has started.
+    pub(crate) day: u64,
+}
+
+/// A product.
+#[derive(Debug, Clone)]
+pub(crate) struct ShopProduct {
+    pub(crate) title: Title,
+    pub(crate) status: Status,
+    pub(crate) revision: u64,
+    /// In the order in which they were added.
+    pub(crate) variants: Vec<(Sku, Option<Title>, Selling)>,
+}
+
+/// What is on a shelf, and how it came about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shelf {
+    pub(crate) on_hand: i64,
+    pub(crate) unavailable: i64,
+    pub(crate) safety_stock: i64,
+    /// Lines of the ledger.
+    pub(crate) movements: u64,
+}
+
+/// A reservation.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) status: ReservationStatus,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) lines: Vec<HoldLine>,
+    pub(crate) created_at: SiteTime,
+    pub(crate) expires_at: SiteTime,
+    pub(crate) ended_at: Option<SiteTime>,
+}
+
+/// Units of one item in a reservation.
+#[derive(Debug, Clone)]
+pub(crate) struct HoldLine {
+    pub(crate) shelf: ShelfKey,
+    pub(crate) quantity: i64,
+    pub(crate) shipped: i64,
+    pub(crate) tracked: bool,
+}
+
+impl Shop {
+    /// What is on a shelf; nothing, if nothing was ever booked there.
+    pub(crate) fn shelf(&self, key: &ShelfKey) -> Shelf {
+        self.shelves.get(key).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn shelf_mut(&mut self, key: &ShelfKey) -> &mut Shelf {
+        self.shelves.entry(key.clone()).or_default()
+    }
+
+    /// Units of a shelf in holds whose end has not been booked, whether or not they are due.
+    pub(crate) fn held(&self, key: &ShelfKey) -> i64 {
+        self.claimed(key, |hold| hold.status == ReservationStatus::Held)
+    }
+
+    /// Units of a shelf in holds whose deadline is still to come.
+    pub(crate) fn held_live(&self, key: &ShelfKey, now: SiteTime) -> i64 {
+        self.claimed(key, |hold| hold.status == ReservationStatus::Held && hold.expires_at > now)
+    }
+
+    /// Units of a shelf that are promised to orders and still there.
+    pub(crate) fn committed(&self, key: &ShelfKey) -> i64 {
+        self.claimed(key, |hold| hold.status == ReservationStatus::Committed)
+    }
+
+    fn claimed(&self, key: &ShelfKey, of: impl Fn(&Hold) -> bool) -> i64 {
+        let ids = self.claims.get(key).into_iter().flatten();
+        let holds = ids.filter_map(|id| self.reservations.get(id)).filter(|hold| of(hold));
+        let lines = holds.flat_map(|hold| &hold.lines).filter(|line| line.tracked && line.shelf == *key);
+        lines.map(|line| line.quantity - line.shipped).sum()
+    }
+
+    /// What may be promised of a shelf, were `held` units of it held.
+    pub(crate) fn available(&self, key: &ShelfKey, held: i64) -> i64 {
+        let shelf = self.shelf(key);
+        shelf.on_hand - held - self.committed(key) - shelf.unavailable - shelf.safety_stock
+    }
+
+    /// How an item is sold, if there is such an item.
+    pub(crate) fn selling(&self, sku: &Sku) -> Option<Selling> {
+        let product = self.products.get(self.items.get(sku)?)?;
+        product.variants.iter().find(|(of, ..)| of == sku).map(|(_, _, selling)| *selling)
+    }
+
+    /// Books the end of a hold, or forgets the claims of one that is handed out.
+    pub(crate) fn unclaim(&mut self, id: ReservationId) {
+        let Some(hold) = self.reservations.get(&id) else { return };
+        for line in &hold.lines {
+            let left = match hold.status {
+                ReservationStatus::Held => true,
+                ReservationStatus::Committed => line.quantity > line.shipped,
+                ReservationStatus::Released | ReservationStatus::Expired => false,
+            };
+            if !left && let Some(ids) = self.claims.get_mut(&line.shelf) {
+                ids.remove(&id);
+            }
+        }
+    }
+}
+
+/// The demand of each item, in the order of its first line.
+pub(crate) fn summed(lines: &[Line]) -> Vec<(ShelfKey, u64)> {
+    let mut sums: Vec<(ShelfKey, u64)> = Vec::new();
+    for line in lines {
+        let key = (line.sku.clone(), line.location.clone());
+        match sums.iter_mut().find(|(of, _)| *of == key) {
+            Some((_, sum)) => *sum += line.quantity.units(),
+            None => sums.push((key, line.quantity.units())),
+        }
+    }
+    sums
+}
+
+/// Whether a sale under this policy is refused for want of units.
+pub(crate) fn refuses(policy: Policy) -> bool {
+    match policy {
+        Policy::None | Policy::TrackOnly => false,
+        Policy::ReserveOnOrder | Policy::ReserveOnCart => true,
+    }
+}
+
+/// The shelves that a command names itself.
+pub(crate) fn shelves_of(command: &Command) -> Vec<ShelfKey> {
+    match command {
+        Command::Receive { lines, .. } | Command::Issue { lines, .. } | Command::Reserve { lines, .. } => {
+            summed(lines).into_iter().map(|(key, _)| key).collect()
+        }
+        Command::WriteOff { line, .. } => vec![(line.sku.clone(), line.location.clone())],
+        Command::Count { sku, location, .. } | Command::Adjust { sku, location, .. } => {
+            vec![(sku.clone(), location.clone())]
+        }
+        _ => Vec::new(),
+    }
+}

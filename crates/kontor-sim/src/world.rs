@@ -1,0 +1,574 @@
+//! The world of one seed: one site on one machine, clients, a network between them, and whatever
+//! goes wrong. One thread, one list of what happens next, made-up time.
+
+use std::collections::BTreeMap;
+
+use kontor_core::command::{Command, Request};
+use kontor_core::id::{RequestId, SiteId};
+use kontor_core::reservation::ReservationStatus;
+use kontor_site::step::{Answer, Input, NotDone};
+use kontor_storage::journal::JournalReader;
+use kontor_storage::journal::memory::SyncFault;
+
+use crate::chance::Chance;
+use crate::client::{Board, Client, Outcome};
+use crate::figures::Figures;
+use crate::machine::{Asker, Clocks, CrashPoint, Machine, Stepped, TablesFound};
+use crate::oracle::{Kept, Oracle, broken, same};
+use crate::plant::Plant;
+use crate::trace::Trace;
+use crate::weather::{DAY_US, Turn, Weather};
+
+/// When every world begins: 2026-11-20 22:13:20 UTC, not far from midnight.
+const BEGIN_MS: u64 = 1_795_212_800_000;
+
+/// Tries of a client before it gives up and turns to something else, while things go wrong.
+const TRIES_MAX: u32 = 8;
+
+/// What may happen, when nothing goes wrong any more, until one more question is answered.
+const EVENTS_PER_ANSWER: usize = 20;
+
+/// Crowds of holds in one world. The oracle adds up every hold for every question, so they are what
+/// takes long.
+const HOARDS_MAX: u64 = 2;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+enum Next {
+    Alarm { client: usize, alarm: u64 },
+    Asks { client: usize, command: Box<Command> },
+    Arrives { asker: Asker, request: Box<Request> },
+    Told { client: usize, intent: usize, answer: Box<Result<Answer, NotDone>> },
+    Pump { boot: u32 },
+    AppendEnds { boot: u32 },
+    Timer { boot: u32, at_us: u64 },
+    Start,
+    Turn,
+    DiskHasRoom,
+    DiskIsFast,
+    NetworkIsBack,
+}
+
+pub(crate) struct World {
+    weather: Weather,
+    chance: Chance,
+    /// The network draws from its own, so that more messages do not change the weather.
+    network: Chance,
+    pub(crate) trace: Trace,
+    pub(crate) figures: Figures,
+    oracle: Oracle,
+    machine: Machine,
+    clients: Vec<Client>,
+    board: Board,
+    coming: BTreeMap<(u64, u64), Next>,
+    counter: u64,
+    now_us: u64,
+    wall_off_ms: i64,
+    intentions: u64,
+    /// Nothing goes wrong any more; clients finish what they began.
+    calm: bool,
+    disk_full: bool,
+    disk_slow: bool,
+    cut_off: bool,
+    /// Nobody sets out before this.
+    quiet_until_us: u64,
+    sync_fault: Option<SyncFault>,
+    pump_is_set: bool,
+    timer_us: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, intentions: u64, plant: Option<Plant>, trace: Trace) -> Self {
+        let mut chance = Chance::of(seed, "world");
+        let weather = Weather::draw(&mut chance);
+        let board = Board::draw(&mut chance, &weather);
+        let site = SiteId::parse("main").expect("a short word is a site");
+        let clients = (0..usize::try_from(weather.clients).unwrap_or(1)).map(|number| Client::new(seed, number));
+        Self {
+            chance,
+            network: Chance::of(seed, "network"),
+            trace,
+            figures: Figures::default(),
+            oracle: Oracle::new(site.clone()),
+            machine: Machine::new(site, Chance::of(seed, "machine"), plant),
+            clients: clients.collect(),
+            board,
+            coming: BTreeMap::new(),
+            counter: 0,
+            now_us: 0,
+            wall_off_ms: 0,
+            intentions,
+            calm: false,
+            disk_full: false,
+            disk_slow: false,
+            cut_off: false,
+            quiet_until_us: 0,
+            sync_fault: None,
+            pump_is_set: false,
+            timer_us: None,
+            weather,
+        }
+    }
+
+    /// Lives through the world, and checks what must hold all along and in the end.
+    pub(crate) fn run(&mut self) -> Kept {
+        self.trace.line(0, format_args!("weather {:?}", self.weather));
+        self.after(0, Next::Start);
+        for client in 0..self.clients.len() {
+            // The first client opens the shop before the others come.
+            let opening = if client == 0 { 0 } else { self.weather.round_us * self.board.openings.len() as u64 };
+            let first = opening + self.chance.around(self.weather.think_us);
+            self.wake(client, first);
+        }
+        while !self.calm {
+            self.happen()?;
+            if self.figures.intentions >= self.intentions {
+                self.calm_down();
+            }
+        }
+        self.quiesce()?;
+        self.ask_all_again()?;
+        self.let_holds_run_out()?;
+        self.finish()
+    }
+
+    /// The next thing happens. Answers `false` if nothing is to happen any more.
+    fn happen(&mut self) -> Kept<bool> {
+        let Some(((at_us, _), next)) = self.coming.pop_first() else { return Ok(false) };
+        self.now_us = at_us;
+        let running = self.machine.running.is_some();
+        match next {
+            Next::Alarm { client, alarm } if self.clients[client].alarm == alarm => self.client_wakes(client),
+            Next::Alarm { .. } => {}
+            Next::Asks { client, command } => {
+                let intent = self.clients[client].want(*command);
+                self.send_once(client, intent);
+            }
+            Next::Arrives { .. } if self.cut_off => self.figures.lost += 1,
+            Next::Arrives { asker, request } => self.request_arrives(asker, *request),
+            Next::Told { .. } if self.cut_off => self.figures.lost += 1,
+            Next::Told { client, intent, answer } => self.client_is_told(client, intent, &answer),
+            Next::Pump { boot } if boot == self.machine.boot && running => {
+                self.pump_is_set = false;
+                self.work(None)?;
+            }
+            Next::AppendEnds { boot } if boot == self.machine.boot && running => {
+                if let Some(fault) = self.sync_fault.take().filter(|_| !self.disk_full) {
+                    self.figures.sync_errors += 1;
+                    self.trace.line(self.now_us, format_args!("fsync fails, data {fault:?}"));
+                    self.machine.disk.fail_next_sync(fault);
+                }
+                let ended = self.machine.append_ends();
+                self.work(ended)?;
+            }
+            Next::Timer { boot, at_us } if boot == self.machine.boot && running && self.timer_us == Some(at_us) => {
+                self.timer_us = None;
+                self.work(None)?;
+            }
+            Next::Pump { .. } | Next::AppendEnds { .. } | Next::Timer { .. } => {}
+            Next::Start if running => {}
+            Next::Start => self.start()?,
+            Next::Turn if self.calm => {}
+            Next::Turn => self.turn(),
+            Next::DiskHasRoom => self.set_disk_full(false),
+            Next::DiskIsFast => self.disk_slow = false,
+            Next::NetworkIsBack => self.cut_off = false,
+        }
+        Ok(true)
+    }
+
+    fn client_wakes(&mut self, number: usize) {
+        let client = &mut self.clients[number];
+        if let Some(intent) = client.asking {
+            if self.calm || client.intents[intent].tries < TRIES_MAX {
+                return self.send(number, intent);
+            }
+            // It turns to something else, and never learns, unless it asks again one day.
+            client.asking = None;
+            return self.rest(number);
+        }
+        if self.calm {
+            if let Some(intent) = client.unresolved() {
+                client.take_up(intent);
+                self.send(number, intent);
+            }
+            return;
+        }
+        if self.now_us < self.quiet_until_us {
+            let until = self.quiet_until_us - self.now_us + client.chance().around(self.weather.think_us);
+            return self.wake(number, until);
+        }
+        self.figures.intentions += 1;
+        let intent = client.set_out(&mut self.board, self.oracle.shop());
+        let command = &client.intents[intent].command;
+        self.trace.line(self.now_us, format_args!("client {number} wants #{intent} {command:?}"));
+        if self.chance.happens(self.weather.turning) {
+            let soon = self.chance.around(self.weather.round_us / 2);
+            self.after(soon, Next::Turn);
+        }
+        self.send(number, intent);
+    }
+
+    /// Sends a request, and sets the alarm for when the client has waited enough.
+    fn send(&mut self, number: usize, intent: usize) {
+        self.send_once(number, intent);
+        let client = &mut self.clients[number];
+        let tries = client.intents[intent].tries;
+        let patience = self.weather.patience_us << tries.min(6);
+        let patience = patience / 2 + client.chance().within(0..patience);
+        self.wake(number, patience);
+    }
+
+    /// Sends a request; the network delivers it once, or twice, or never.
+    fn send_once(&mut self, number: usize, intent: usize) {
+        let request = self.clients[number].request(intent);
+        self.figures.requests += 1;
+        self.oracle.asked(&request);
+        self.trace.line(self.now_us, format_args!("send {}", request.request_id));
+        for delay in self.deliveries() {
+            let asker = Asker { client: number, intent, id: request.request_id.clone() };
+            self.after(delay, Next::Arrives { asker, request: Box::new(request.clone()) });
+        }
+    }
+
+    /// When a message arrives: never, once, or twice.
+    fn deliveries(&mut self) -> Vec<u64> {
+        let times = match () {
+            () if self.calm => 1,
+            () if self.network.happens(self.weather.loss) => {
+                self.figures.lost += 1;
+                0
+            }
+            () if self.network.happens(self.weather.duplication) => {
+                self.figures.duplicated += 1;
+                2
+            }
+            () => 1,
+        };
+        // Some messages take so long that the client has asked again, or has given up, before.
+        let late = if self.network.happens(0.01) && !self.calm { 200 } else { 1 };
+        (0..times).map(|_| self.network.around(self.weather.latency_us * late) + 1).collect()
+    }
+
+    fn request_arrives(&mut self, asker: Asker, request: Request) {
+        if self.machine.running.is_none() {
+            return;
+        }
+        let (client, intent, id) = (asker.client, asker.intent, asker.id.clone());
+        if self.machine.arrive(asker, request, self.weather.queue_max) {
+            if !self.pump_is_set {
+                self.pump_is_set = true;
+                let boot = self.machine.boot;
+                // While one is being read, more arrive.
+                let soon = self.chance.within(1..200);
+                self.after(soon, Next::Pump { boot });
+            }
+        } else {
+            self.answer(client, intent, &id, Err(NotDone::Overloaded));
+        }
+    }
+
+    fn answer(&mut self, client: usize, intent: usize, id: &RequestId, answer: Result<Answer, NotDone>) {
+        let what = match &answer {
+            Ok(told) if told.replayed => {
+                self.figures.replayed += 1;
+                format!("{} again", told.position)
+            }
+            Ok(told) => {
+                self.figures.acknowledged += 1;
+                format!("{} done {:?}", told.position, told.events.last())
+            }
+            Err(NotDone::Refused(refusal)) => {
+                self.figures.refused += 1;
+                format!("refused {}: {refusal}", refusal.code())
+            }
+            Err(not_done) => {
+                self.figures.turned_away += 1;
+                not_done.to_string()
+            }
+        };
+        self.trace.line(self.now_us, format_args!("answer {id} {what}"));
+        for delay in self.deliveries() {
+            self.after(delay, Next::Told { client, intent, answer: Box::new(answer.clone()) });
+        }
+    }
+
+    fn client_is_told(&mut self, number: usize, intent: usize, answer: &Result<Answer, NotDone>) {
+        if self.clients[number].told(intent, answer, &mut self.board) {
+            self.rest(number);
+        }
+    }
+
+    fn rest(&mut self, number: usize) {
+        let think = self.chance.around(self.weather.think_us);
+        self.wake(number, think);
+    }
+
+    fn wake(&mut self, number: usize, after_us: u64) {
+        let client = &mut self.clients[number];
+        client.alarm += 1;
+        let alarm = client.alarm;
+        self.after(after_us.max(1), Next::Alarm { client: number, alarm });
+    }
+
+    /// The site does what there is to do, until it waits for the disk or for somebody.
+    fn work(&mut self, ended: Option<Input>) -> Kept {
+        let mut ended = ended;
+        loop {
+            let clocks = self.clocks();
+            let stepped = self.machine.work(clocks, ended.take(), &mut self.oracle, &mut self.figures)?;
+            let go_on = self.follow(stepped);
+            if !go_on || !self.machine.has_work() {
+                self.set_timer();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does what the site wants done. Answers `false` if the site has stopped.
+    fn follow(&mut self, stepped: Stepped) -> bool {
+        let Stepped { answers, appending, durable, halted } = stepped;
+        if let Some(seq) = durable {
+            self.trace.line(self.now_us, format_args!("group {seq} is durable"));
+        }
+        for (asker, answer) in answers {
+            self.answer(asker.client, asker.intent, &asker.id, answer);
+        }
+        if let Some(seq) = appending {
+            let usual = self.chance.around(self.weather.append_us);
+            let takes = if self.disk_slow { usual * self.chance.within(20..2_000) } else { usual };
+            let takes = takes.clamp(20, 5_000_000);
+            self.trace.line(self.now_us, format_args!("append group {seq}, takes {takes} us"));
+            self.after(takes, Next::AppendEnds { boot: self.machine.boot });
+        }
+        if let Some(why) = &halted {
+            self.trace.line(self.now_us, format_args!("the site stops: {why}"));
+            self.machine.exit();
+            self.off(2_000_000);
+        }
+        halted.is_none()
+    }
+
+    fn set_timer(&mut self) {
+        let Some(at_us) = self.machine.next_timer_us(self.clocks()) else { return };
+        if self.timer_us.is_none_or(|set| at_us < set) {
+            self.timer_us = Some(at_us);
+            self.after(at_us.saturating_sub(self.now_us), Next::Timer { boot: self.machine.boot, at_us });
+        }
+    }
+
+    /// The machine is off, and comes back after a while.
+    fn off(&mut self, mean_us: u64) {
+        self.pump_is_set = false;
+        self.timer_us = None;
+        let down = self.chance.around(mean_us) + 1_000;
+        self.after(down, Next::Start);
+    }
+
+    fn start(&mut self) -> Kept {
+        let found = match self.chance.within(0..10) {
+            _ if self.machine.boot == 0 => TablesFound::Whole,
+            0 => TablesFound::Gone,
+            1..6 => TablesFound::Older,
+            _ => TablesFound::Whole,
+        };
+        match found {
+            TablesFound::Whole => {}
+            TablesFound::Older => self.figures.rolled_back += 1,
+            TablesFound::Gone => self.figures.rebuilds += 1,
+        }
+        let cut_off = !self.calm && self.machine.boot > 0 && self.chance.happens(0.1);
+        self.figures.starts += 1;
+        let clocks = self.clocks();
+        self.machine.start(clocks, found, cut_off, &mut self.oracle, &mut self.figures)?;
+        let (boot, end) = (self.machine.boot, self.machine.disk.end());
+        self.trace.line(self.now_us, format_args!("start {boot} with tables {found:?}, the journal ends at {end}"));
+        self.work(None)
+    }
+
+    /// Things take a turn.
+    fn turn(&mut self) {
+        let Some(turn) = self.chance.pick(&self.weather.turns).copied() else { return };
+        self.trace.line(self.now_us, format_args!("turn {turn:?}"));
+        let while_us = self.chance.around(self.weather.round_us * 20) + 1_000;
+        match turn {
+            Turn::Crash => self.crash(1_000_000),
+            Turn::SyncError => {
+                self.sync_fault = Some(if self.chance.happens(0.5) { SyncFault::Kept } else { SyncFault::Lost });
+            }
+            Turn::DiskFull => {
+                self.figures.disk_full += 1;
+                self.set_disk_full(true);
+                self.after(while_us, Next::DiskHasRoom);
+            }
+            Turn::DiskSlow => {
+                self.figures.disk_slow += 1;
+                self.disk_slow = true;
+                self.after(while_us, Next::DiskIsFast);
+            }
+            Turn::ClockJump => {
+                self.figures.clock_jumps += 1;
+                let most = if self.chance.happens(0.3) { 3_000 } else { 8 * 3_600_000 };
+                let jump = i64::try_from(self.chance.within(0..2 * most)).unwrap_or(0);
+                self.wall_off_ms += jump - i64::try_from(most).unwrap_or(0);
+                self.trace.line(self.now_us, format_args!("the wall clock is off by {} ms", self.wall_off_ms));
+            }
+            Turn::CutOff => {
+                self.figures.cut_off += 1;
+                self.cut_off = true;
+                self.after(while_us, Next::NetworkIsBack);
+            }
+            Turn::Burst => {
+                self.figures.bursts += 1;
+                for client in 0..self.clients.len() {
+                    let soon = self.chance.within(1..100);
+                    self.wake(client, soon);
+                }
+            }
+            Turn::Hoard if self.figures.hoards == HOARDS_MAX => {}
+            Turn::Hoard => {
+                self.figures.hoards += 1;
+                let client = usize::try_from(self.chance.within(0..self.weather.clients)).unwrap_or(0);
+                for (wait_ms, command) in self.clients[client].hoard(&self.board) {
+                    self.after(wait_ms * 1_000, Next::Asks { client, command: Box::new(command) });
+                }
+            }
+            Turn::Quiet => {
+                self.figures.quiet_days += 1;
+                let days = if self.chance.happens(0.2) { 7..40 } else { 1..4 };
+                let us = self.chance.within(days) * DAY_US + self.chance.within(0..DAY_US);
+                self.quiet_until_us = self.now_us + us;
+                if self.chance.happens(0.3) {
+                    self.crash(us);
+                }
+            }
+        }
+    }
+
+    fn crash(&mut self, mean_down_us: u64) {
+        if self.machine.running.is_none() {
+            return;
+        }
+        self.figures.crashes += 1;
+        let point = match self.chance.within(0..4) {
+            0 => CrashPoint::Before,
+            1 => CrashPoint::Unsynced { kept: false },
+            2 => CrashPoint::Unsynced { kept: true },
+            _ => CrashPoint::Unanswered,
+        };
+        self.trace.line(self.now_us, format_args!("crash, an append is caught {point:?}"));
+        self.machine.crash(point);
+        self.off(mean_down_us);
+    }
+
+    fn set_disk_full(&mut self, full: bool) {
+        self.disk_full = full;
+        self.machine.disk.set_full(full);
+    }
+
+    /// From now on nothing goes wrong, and nobody wants anything new.
+    fn calm_down(&mut self) {
+        self.trace.line(self.now_us, format_args!("calm"));
+        self.calm = true;
+        self.set_disk_full(false);
+        (self.disk_slow, self.cut_off, self.sync_fault) = (false, false, None);
+        if self.machine.running.is_none() {
+            self.after(1_000, Next::Start);
+        }
+        self.wake_all();
+    }
+
+    /// Everybody learns what became of what they asked for, within bounded steps.
+    fn quiesce(&mut self) -> Kept {
+        let unknown = self.clients.iter().flat_map(|client| &client.intents);
+        let unknown = unknown.filter(|intent| intent.outcome == Outcome::Open).count();
+        let most = self.coming.len() + EVENTS_PER_ANSWER * (unknown + self.clients.len() + self.board.made.len());
+        for _ in 0..most {
+            let all_know = self.clients.iter().all(|client| client.asking.is_none() && client.unresolved().is_none());
+            if all_know && self.machine.is_idle() {
+                return Ok(());
+            }
+            if !self.happen()? {
+                break;
+            }
+        }
+        let open: Vec<_> =
+            (0..).zip(&self.clients).filter_map(|(n, c): (usize, _)| Some((n, c.unresolved()?))).collect();
+        Err(broken(
+            "when faults stop, everybody is answered within bounded steps",
+            most,
+            (open, self.machine.is_idle()),
+        ))
+    }
+
+    /// Whoever asks again for what was done is told the same; the oracle compares every answer.
+    fn ask_all_again(&mut self) -> Kept {
+        for number in 0..self.clients.len() {
+            let client = &mut self.clients[number];
+            let done = (0..).zip(&client.intents).filter(|(_, intent)| intent.outcome == Outcome::Done);
+            let mut done: Vec<usize> = done.map(|(at, _)| at).collect();
+            done.reverse();
+            for intent in done.into_iter().take(5) {
+                self.clients[number].take_up(intent);
+                self.send(number, intent);
+                self.quiesce()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every hold ends by itself, without anybody asking.
+    fn let_holds_run_out(&mut self) -> Kept {
+        let live = |world: &Self| {
+            let holds = world.oracle.shop().reservations.values();
+            holds.filter(|hold| hold.status == ReservationStatus::Held).count()
+        };
+        // Slewed time comes nearer to a deadline by nine tenths with each alarm.
+        let mut left = self.coming.len() + 100 * (1 + live(self));
+        while live(self) > 0 || !self.machine.is_idle() {
+            left = left.saturating_sub(1);
+            if left == 0 || !self.happen()? {
+                return Err(broken("every hold ends by itself, within bounded steps", "no live holds", live(self)));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Kept {
+        same("the site runs in the end", &true, &self.machine.is_idle())?;
+        if let Some(rows) = self.machine.rows() {
+            self.oracle.compare_all(rows)?;
+        }
+        self.machine.compare_with_refold()?;
+        same("all that is durable was acknowledged", &self.machine.disk.end(), &self.oracle.acknowledged().seq)?;
+        let holds = self.oracle.shop().reservations.values();
+        self.figures.expired = holds.filter(|hold| hold.status == ReservationStatus::Expired).count() as u64;
+        self.figures.effects = self.oracle.effects;
+        self.figures.days = self.oracle.days;
+        self.figures.simulated_s = self.now_us / 1_000_000;
+        self.trace.line(self.now_us, format_args!("the end"));
+        Ok(())
+    }
+
+    fn wake_all(&mut self) {
+        for client in 0..self.clients.len() {
+            let soon = self.chance.within(1..1_000);
+            self.wake(client, soon);
+        }
+    }
+
+    fn clocks(&self) -> Clocks {
+        let wall = BEGIN_MS + self.now_us / 1_000;
+        Clocks { now_us: self.now_us, wall_ms: wall.saturating_add_signed(self.wall_off_ms) }
+    }
+
+    fn after(&mut self, us: u64, next: Next) {
+        let at = (self.now_us + us, self.next_number());
+        self.coming.insert(at, next);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
