@@ -1,0 +1,201 @@
+//! `kontor serve`: runs a site until it is told to stop.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use kontor_core::id::SiteId;
+use kontor_server::{Access, Limits, Options};
+use kontor_site::clock::Stopwatch;
+use kontor_site::{Settings, Site};
+use kontor_storage::journal::local::LocalOptions;
+use kontor_storage::tables::TablesOptions;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, ServeArgs};
+use crate::{print, sample, telemetry};
+
+pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::resolve(args)?;
+    telemetry::logs(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("the threads that answer HTTP could not be started")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let metrics = telemetry::metrics()?;
+    let limits = limits(raise_open_files());
+    // Whoever reads the line that says "listening" may send a signal at once.
+    let mut signals = Signals::listen().context("signals cannot be listened for")?;
+    // The address is taken first: a taken port is told before the journal is touched.
+    let listener = listen(config.listen).await?;
+    let site = open(&config)?;
+    let mut access = Access::new(&site, config.admin_key.clone())?;
+    if !access.has_key() {
+        if !config.listen.ip().is_loopback() {
+            bail!(
+                "{} can be reached from elsewhere and this site has no key yet. Set KONTOR_ADMIN_KEY, or start once on 127.0.0.1",
+                config.listen
+            );
+        }
+        let key = Access::issue_admin_key(&site).await?;
+        access = Access::new(&site, None)?;
+        print::line(format!("admin key: {key}"));
+        print::note("This key is shown once. Keep it, and give it to commands as KONTOR_KEY.");
+    }
+    let loaded = load_sample(&config, &site).await?;
+    let address = listener.local_addr()?;
+    print::line(format!("listening on http://{address}"));
+    if loaded {
+        print::note(tour(address, &config));
+    }
+
+    let options = Options { access, limits, metrics: Some(metrics), version: env!("CARGO_PKG_VERSION") };
+    let stopping = site.clone();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = signals.told_to_stop() => {}
+            _ = stopping.stopped() => {}
+        }
+        // The server may have stopped by itself.
+        let _ = stop.send(());
+        // A second signal does not wait for anybody.
+        signals.told_to_stop().await;
+        std::process::exit(1);
+    });
+    kontor_server::serve(listener, site.clone(), options, async {
+        // An error means that the sender is gone: stop as well.
+        let _ = stopped.await;
+    })
+    .await
+    .context("the HTTP server failed")?;
+    let closed = tokio::task::spawn_blocking(move || site.close()).await?;
+    match closed {
+        Ok(()) => {
+            tracing::info!("Everything asked is answered and on disk");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(why) => bail!("{why}. Start the site again: it reads from its journal what was written and what was not"),
+    }
+}
+
+/// Lets the process open as many files as it may; says how many. Shells and service managers often set
+/// a soft limit of 1,024 for programs that cannot take more.
+fn raise_open_files() -> u64 {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised,
+        Err(error) => {
+            tracing::warn!("The limit of open files could not be raised: {error}");
+            before
+        }
+    };
+    // None at all is no limit.
+    now.current.unwrap_or(u64::MAX)
+}
+
+fn limits(files: u64) -> Limits {
+    let (wanted, limits) = (Limits::default().connections, Limits::default().for_files(files));
+    if limits.connections < wanted {
+        tracing::warn!(
+            files,
+            connections = limits.connections,
+            "Fewer connections are taken than {wanted}, because the process may open few files (ulimit -n)"
+        );
+    }
+    limits
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
+            "{address} is taken, perhaps by another kontor. Choose another port: kontor serve --listen {}:{} (or make run PORT={1})",
+            address.ip(),
+            address.port().saturating_add(1)
+        ),
+        listener => listener.with_context(|| format!("{address} cannot be listened on")),
+    }
+}
+
+fn open(config: &Config) -> anyhow::Result<Site> {
+    let watch = Stopwatch::start();
+    let settings = Settings {
+        data: config.data.clone(),
+        site: SiteId::parse(config.site.as_str())?,
+        nonce: fresh_nonce(),
+        journal: LocalOptions { segment_bytes: config.segment_bytes, ..LocalOptions::default() },
+        tables: TablesOptions { cache_bytes: config.cache_mb << 20, ..TablesOptions::default() },
+        disk_reserve_bytes: config.disk_reserve_mb << 20,
+    };
+    let site = Site::open(&settings, |progress| {
+        print::progress(format!("folding {} of {} groups into the tables", progress.folded, progress.total));
+    })
+    .with_context(|| format!("{} cannot be served", config.data.display()))?;
+    print::progress("");
+    tracing::info!(site.id = %site.id(), term = site.term(), seconds = watch.seconds(), "The site is open");
+    Ok(site)
+}
+
+/// The random half of a fresh id.
+fn fresh_nonce() -> u64 {
+    uuid::Uuid::from_bytes(kontor_server::fresh_uuid()).as_u64_pair().1
+}
+
+/// Loads sample data into a site that holds nothing; says whether it did.
+async fn load_sample(config: &Config, site: &Site) -> anyhow::Result<bool> {
+    let Some(dir) = &config.sample else { return Ok(false) };
+    if !site.read().is_empty()? {
+        return Ok(false);
+    }
+    let rows = sample::load(site, dir).await?;
+    print::note(format!("{rows} rows of sample data loaded from {}", dir.display()));
+    Ok(true)
+}
+
+/// What a newcomer can type next. The sample data has one unit of this item left in one shop.
+fn tour(address: SocketAddr, config: &Config) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "kontor".into());
+    let body = r#"{"lines":[{"sku":"SKU-042","location":"store-s1","quantity":1}],"ttl_s":600}"#;
+    let data = config.data.display();
+    format!(
+        "\nOpen http://{address}/ or type, in another terminal, with the key above:\n\n  \
+         export KONTOR_URL=http://{address} KONTOR_KEY=kon_…\n\n\
+         1. Hold the last unit of SKU-042 in one shop, twice; the second is refused, with the facts:\n  \
+         {program} api post /reservations '{body}'\n  \
+         {program} api post /reservations '{body}'\n\n\
+         2. Ask why:\n  \
+         {program} explain SKU-042 --location store-s1\n\n\
+         3. Kill it, start it again, find everything, check every invariant:\n  \
+         kill -9 {}; {program} serve --data {data} --listen {address} & sleep 2; {program} check --data {data}\n",
+        std::process::id()
+    )
+}
+
+/// SIGTERM and SIGINT, from now on: before, they end the process at once.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Settings: defaults, then `kontor.toml`, then `KONTOR_*`, then flags. Each later one wins.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use kontor_site::limits::DISK_RESERVE_BYTES;
+use serde::{Deserialize, Serialize};
+
+/// What `kontor serve` takes.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct ServeArgs {
+    /// The data directory; made if it is not there [default: data]
+    #[arg(long, env = "KONTOR_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "KONTOR_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The name of this site; fixed when the directory is made [default: main]
+    #[arg(long, env = "KONTOR_SITE", value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// A key that may do everything, instead of one that is made and printed at the first start
+    #[arg(long, env = "KONTOR_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) admin_key: Option<String>,
+    /// What is logged: error, warn, info, debug, or a filter such as kontor_site=debug [default: info]
+    #[arg(long, env = "KONTOR_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Load the sample data of this directory if nothing has been put into the site yet
+    #[arg(long, env = "KONTOR_SAMPLE", value_name = "DIR")]
+    pub(crate) sample: Option<PathBuf>,
+    /// Threads that answer HTTP [default: the number of cores]
+    #[arg(long, env = "KONTOR_THREADS", value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Memory for the tables' block cache [default: 128]
+    #[arg(long, env = "KONTOR_CACHE_MB", value_name = "MB")]
+    pub(crate) cache_mb: Option<u64>,
+    /// Size of a journal file in bytes; older files move to the archive [default: 67108864]
+    #[arg(long, env = "KONTOR_SEGMENT_BYTES", value_name = "BYTES")]
+    pub(crate) segment_bytes: Option<u64>,
+    /// Room on the disk that writes leave alone: with less, they are refused [default: 128]
+    #[arg(long, env = "KONTOR_DISK_RESERVE_MB", value_name = "MB")]
+    pub(crate) disk_reserve_mb: Option<u64>,
+    /// The settings file; without this, kontor.toml is read if it is there
+    #[arg(long, env = "KONTOR_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The same in a file.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    site: Option<String>,
+    admin_key: Option<String>,
+    log: Option<String>,
+    sample: Option<PathBuf>,
+    threads: Option<usize>,
+    cache_mb: Option<u64>,
+    segment_bytes: Option<u64>,
+    disk_reserve_mb: Option<u64>,
+}
+
+/// What is in force.
+#[derive(Serialize, Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) site: String,
+    /// Shown as present or absent, never itself.
+    #[serde(serialize_with = "presence")]
+    pub(crate) admin_key: Option<String>,
+    pub(crate) log: String,
+    pub(crate) sample: Option<PathBuf>,
+    pub(crate) threads: usize,
+    pub(crate) cache_mb: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) disk_reserve_mb: u64,
+}
+
+/// Keys shorter than this can be guessed.
+const ADMIN_KEY_BYTES_MIN: usize = 16;
+
+/// Smaller journal files would hold a few groups each.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+impl Config {
+    /// Puts the sources together and checks the result.
+    pub(crate) fn resolve(args: ServeArgs) -> anyhow::Result<Self> {
+        let file = read_file(args.config.as_deref())?;
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let config = Self {
+            data: args.data.or(file.data).unwrap_or_else(|| "data".into()),
+            listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            site: args.site.or(file.site).unwrap_or_else(|| "main".into()),
+            admin_key: args.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
+            log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            sample: args.sample.or(file.sample),
+            threads: args.threads.or(file.threads).unwrap_or(cores),
+            cache_mb: args.cache_mb.or(file.cache_mb).unwrap_or(128),
+            segment_bytes: args.segment_bytes.or(file.segment_bytes).unwrap_or(64 << 20),
+            disk_reserve_mb: args.disk_reserve_mb.or(file.disk_reserve_mb).unwrap_or(DISK_RESERVE_BYTES >> 20),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        kontor_core::id::SiteId::parse(self.site.as_str()).context("the site's name")?;
+        if let Some(key) = &self.admin_key
+            && (key.len() < ADMIN_KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            bail!("the admin key must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters");
+        }
+        if !(1..=256).contains(&self.threads) {
+            bail!("threads must be from 1 to 256, not {}", self.threads);
+        }
+        if !(8..=1_048_576).contains(&self.cache_mb) {
+            bail!("cache_mb must be from 8 to 1048576, not {}", self.cache_mb);
+        }
+        if !(SEGMENT_BYTES_MIN..=1 << 30).contains(&self.segment_bytes) {
+            bail!("segment_bytes must be from {SEGMENT_BYTES_MIN} to {}, not {}", 1 << 30, self.segment_bytes);
+        }
+        if self.disk_reserve_mb > 1_048_576 {
+            bail!("disk_reserve_mb must be at most 1048576, not {}", self.disk_reserve_mb);
+        }
+        Ok(())
+    }
+}
+
+fn read_file(given: Option<&Path>) -> anyhow::Result<File> {
+    let path = given.unwrap_or(Path::new("kontor.toml"));
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not a settings file", path.display())),
+        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
+        Err(error) => Err(error).with_context(|| format!("{} could not be read", path.display())),
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn presence<S: serde::Serializer>(key: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(if key.is_some() { "given" } else { "not given" })
+}

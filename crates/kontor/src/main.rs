@@ -1,0 +1,87 @@
+//! Kontor: catalogue, stock and reservations for a seller with many places to sell from.
+//!
+//! One binary. `kontor serve` runs a site; the other commands look at one, running or not.
+
+mod commands;
+mod config;
+mod print;
+mod sample;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::print::Style;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Catalogue, stock and reservations for a seller with many places to sell from.
+#[derive(Parser)]
+#[command(name = "kontor", version, max_term_width = 100)]
+struct Cli {
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Commands,
+}
+
+#[derive(Subcommand)]
+enum Commands {
+    /// Run a site: HTTP API, pages, journal and tables.
+    Serve(config::ServeArgs),
+    /// Say why a SKU can or cannot be sold, with the arithmetic.
+    Explain(commands::explain::Args),
+    /// Check every invariant of a data directory, with figures.
+    Check(commands::check::Args),
+    /// Read or verify the journal of a data directory.
+    #[command(subcommand)]
+    Journal(commands::journal::Command),
+    /// Copy a data directory, also of a running site.
+    Backup(commands::backup::BackupArgs),
+    /// Make a data directory from a backup; it starts as a new term.
+    Restore(commands::backup::RestoreArgs),
+    /// Load a running site and print rates and latencies.
+    Bench(commands::bench::Args),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(commands::config::Command),
+    /// Call the API of a running site.
+    #[command(subcommand)]
+    Api(commands::api::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let style = if cli.json { Style::Json } else { Style::Table };
+    let result = match cli.command {
+        Commands::Serve(args) => commands::serve::run(args),
+        Commands::Explain(args) => commands::explain::run(&args, style),
+        Commands::Check(args) => commands::check::run(&args, style),
+        Commands::Journal(command) => commands::journal::run(&command, style),
+        Commands::Backup(args) => commands::backup::backup(&args, style),
+        Commands::Restore(args) => commands::backup::restore(&args, style),
+        Commands::Bench(args) => commands::bench::run(&args, style),
+        Commands::Config(command) => commands::config::run(command, style),
+        Commands::Api(command) => commands::api::run(&command, style),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            print::error(&error, style);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
