@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# What `make bench` runs after building: interleaved pairs on this machine, medians at the end, the targets
+# met or not. load/README.md says what is compared with what. Numbers of one machine compare with
+# numbers of the same machine, and with no others.
+source "$(dirname "$0")/stages.sh"
+
+load="$target/release/kontor-load"
+kontor="$target/release/kontor"
+stage "product reads against a bare HTTP server" "$load" compare reads --kontor "$kontor"
+stage "start on a million products, after a stop and after a kill" "$load" start --kontor "$kontor"
+if [ -x /usr/lib/postgresql/15/bin/postgres ] || [ "$(id -u)" = 0 ]; then
+    stage "durable issues against a service on PostgreSQL" "$load" compare writes --kontor "$kontor"
+else
+    leave_out "durable issues against a service on PostgreSQL" "PostgreSQL 15 is not installed (Debian: postgresql-15)"
+fi
+summary

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# What `make prove` runs: the long forms of the short tests, and what is too slow for every change.
+source "$(dirname "$0")/stages.sh"
+export KONTOR_PROVE=1
+
+debian_packages
+
+# cargo-deny takes minutes to build, so it lives in .tools and is built once.
+if [ ! -x .tools/bin/cargo-deny ]; then
+    stage "build cargo-deny" cargo install cargo-deny --version 0.20.2 --locked --root .tools --target-dir .tools/build
+fi
+stage "licences, sources and bans of all dependencies" .tools/bin/cargo-deny --log-level error check bans licenses sources
+if .tools/bin/cargo-deny --log-level error fetch db >/dev/null 2>&1; then
+    stage "advisories" .tools/bin/cargo-deny --log-level error check --disable-fetch advisories
+else
+    leave_out "advisories" "not checked (database not reachable)"
+fi
+
+stage "build" cargo build --locked --all-targets
+stage "crashes, power cuts, disk faults, bit flips, buyers, bad input" \
+    cargo test --locked --package kontor --test black_box -- --test-threads=1 --nocapture
+stage "build the simulator with every assertion on" cargo build --locked --profile sim --package kontor-sim
+stage "simulated faults, 10,000 seeds" "$target/sim/kontor-sim" --seeds 10000
+
+if tools/python-env.sh; then
+    stage "random requests, about 10,000" tools/schemathesis.sh 10000
+else
+    leave_out "random requests" "python3 with venv, or the package index, is not available"
+fi
+summary

@@ -1,0 +1,26 @@
+"""What the random requests check beyond the document, and where they must not wait."""
+
+import schemathesis
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Nobody waits: long polls answer at once, and the change feed is asked as JSON, not as a stream."""
+    if isinstance(case.query, dict) and str(case.query.get("wait_s", "")).isdigit():
+        case.query["wait_s"] = 0
+    for name in list(case.headers or {}):
+        if name.lower() == "accept":
+            del case.headers[name]
+
+
+@schemathesis.check
+def refusals_are_problems(context, response, case):
+    """Every refusal is a problem document that a program can act on."""
+    if response.status_code < 400 or case.method == "HEAD":
+        return
+    kind = response.headers.get("content-type", [""])[0]
+    assert kind.startswith("application/problem+json"), f"{response.status_code} is {kind or 'untyped'}"
+    problem = response.json()
+    assert problem.get("status") == response.status_code, f"status {problem.get('status')}"
+    assert problem.get("code"), "no code"
+    assert isinstance(problem.get("retryable"), bool), "no retryable"

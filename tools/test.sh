@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# What `make test` runs: everything that a change must pass before it is handed in.
+source "$(dirname "$0")/stages.sh"
+
+debian_packages
+stage "lint: formatting, clippy, document links" make --no-print-directory lint
+
+# One build for tests, simulator and server: building them one by one would build shared
+# dependencies again with other features.
+stage "build" cargo build --locked --all-targets
+stage "tests" tests
+stage "examples in the documentation" cargo test --locked --doc --quiet
+stage "simulated faults, 100 seeds" "$target/debug/kontor-sim" --seeds 100
+
+if tools/python-env.sh; then
+    stage "random requests, about 1,000" tools/schemathesis.sh 1000
+else
+    leave_out "random requests" "python3 with venv, or the package index, is not available"
+fi
+summary
