@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use kontor_core::id::SiteId;
@@ -16,21 +17,22 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, ServeArgs};
-use crate::{print, sample, telemetry};
+use crate::telemetry::{self, Logs};
+use crate::{print, sample};
 
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::resolve(args)?;
-    telemetry::logs(&config.log)?;
+    let logs = Arc::new(telemetry::logs(&config.log)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads)
         .thread_name("http")
         .enable_all()
         .build()
         .context("the threads that answer HTTP could not be started")?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, logs))
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::metrics()?;
     let limits = limits(raise_open_files());
     // Whoever reads the line that says "listening" may send a signal at once.
@@ -70,6 +72,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let _ = stop.send(());
         // A second signal does not wait for anybody.
         signals.told_to_stop().await;
+        logs.flush();
         std::process::exit(1);
     });
     kontor_server::serve(listener, site.clone(), options, async {

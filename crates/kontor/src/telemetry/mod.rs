@@ -1,18 +1,45 @@
 //! Logs and metrics of the process.
 
+mod lines;
+
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use lines::Lines;
+
 /// Latencies from 50 µs, a good fsync, to 10 s, when everybody has gone.
 const SECONDS: [f64; 12] = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 10.0];
 
+/// The logs of the process: lines that still wait are written when it is dropped.
+pub(crate) struct Logs(Lines);
+
+impl Logs {
+    /// Writes what waits, now.
+    pub(crate) fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// Starts JSON logs on standard error.
-pub(crate) fn logs(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn logs(filter: &str) -> anyhow::Result<Logs> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is not a log filter"))?;
     let logs = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    let logs = logs.with_writer(std::io::stderr).with_env_filter(filter);
-    logs.try_init().map_err(|error| anyhow::anyhow!("logs could not be started: {error}"))
+    let lines = Lines::to(std::io::stderr()).context("the thread that writes logs could not be started")?;
+    let logs = logs.with_writer(lines.clone()).with_env_filter(filter);
+    logs.try_init().map_err(|error| anyhow::anyhow!("logs could not be started: {error}"))?;
+    let (waiting, say) = (lines.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        waiting.flush();
+        say(panic);
+    }));
+    Ok(Logs(lines))
 }
 
 /// Starts metrics; the handle renders them.
