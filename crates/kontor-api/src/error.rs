@@ -105,6 +105,8 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" 422 false true "The Idempotency-Key was used for another request";
     /// Edits must say which revision they were made on, with `If-Match`.
     PreconditionRequired "precondition_required" 428 false true "If-Match is required";
+    /// The caller has sent more requests than it may in a while; wait for `Retry-After` seconds.
+    RateLimited "rate_limited" 429 true true "Too many requests";
     /// The program broke one of its own rules. Nothing has changed; the log says more under `trace_id`.
     Internal "internal" 500 false true "A defect of the server";
     /// More requests wait than the site takes. Nothing has changed; wait for `Retry-After` seconds.

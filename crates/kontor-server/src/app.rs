@@ -14,6 +14,7 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::throttle::Throttles;
 use kontor_api::Code;
 
 /// How the service runs.
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) prometheus: Option<PrometheusHandle>,
     pub(crate) version: &'static str,
     pub(crate) metrics: Metrics,
+    pub(crate) throttles: Throttles,
     /// Permits for streams and long polls.
     pub(crate) streams: Arc<Semaphore>,
     /// Permits that callers without a key need as well.
@@ -61,6 +63,7 @@ impl App {
         Self(Arc::new(Shared {
             site,
             access: options.access,
+            throttles: Throttles::new(&options.limits),
             limits: options.limits,
             prometheus: options.metrics,
             version: options.version,

@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod serve;
 mod service;
+mod throttle;
 mod write_timeout;
 
 pub use access::{Access, AccessError};
@@ -34,3 +35,4 @@ pub use limits::Limits;
 pub use openapi::openapi_json;
 pub use router::router;
 pub use serve::serve;
+pub use throttle::{NoRate, Rate};

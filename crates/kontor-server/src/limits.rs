@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::throttle::Rate;
+
 /// What one server takes at most.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -24,6 +26,10 @@ pub struct Limits {
     /// Streams and waiting long polls at once; each holds one connection and one buffered batch. Callers
     /// without a key hold at most half of them, so that holders of keys find a place.
     pub streams: usize,
+    /// Requests of one key under `/api/v1`; any number without it.
+    pub key_rate: Option<Rate>,
+    /// Requests of one address without a key; any number without it, and from this machine.
+    pub public_rate: Option<Rate>,
     /// How long the server still takes requests after it said that it is not ready.
     pub drain_delay: Duration,
     /// How long requests may take to finish after that.
@@ -42,6 +48,9 @@ impl Default for Limits {
             write: Duration::from_secs(30),
             connections: 10_000,
             streams: 256,
+            key_rate: None,
+            // A third of what a small machine answers, so that one caller does not take it all.
+            public_rate: Rate::new(100_000, 10),
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
@@ -60,6 +69,16 @@ impl Limits {
 
 /// Open files that connections leave to the journal, the tables, and the process itself.
 pub(crate) const FILES_KEPT: u64 = 256;
+
+/// Callers of one policy whose requests are counted at once; beyond, the one whose window began first
+/// begins anew. They take some 3 MB.
+pub(crate) const CALLERS_COUNTED: usize = 16_384;
+
+/// Requests of a rate.
+pub(crate) const RATE_REQUESTS_MAX: u32 = 1_000_000_000;
+
+/// Seconds of a rate. Counts are lost with the process, so longer ones would promise too much.
+pub(crate) const RATE_WINDOW_S_MAX: u32 = 86_400;
 
 /// The shortest key that may be given in the environment. The site's own keys have 65 characters.
 pub(crate) const KEY_CHARS_MIN: usize = 16;

@@ -22,8 +22,9 @@ use crate::router;
         description = "Products, locations, stock and reservations of one site: exact, durable, explained.\n\n\
             Every answer carries `X-Request-Id` and `traceparent`; both are taken from the request if it has them. \
             Writes of stock and reservations need an `Idempotency-Key`: a repeated request gets the same status and \
-            body again, with `Idempotency-Replayed: true`, for seven days. Whatever is not done is a problem document \
-            (RFC 9457); programs decide by its `code`.",
+            body again, with `Idempotency-Replayed: true`, for seven days. Callers whose requests are limited find \
+            `RateLimit-Policy` and `RateLimit` on every answer. Whatever is not done is a problem document (RFC 9457); \
+            programs decide by its `code`.",
     ),
     tags(
         (name = "products", description = "What is sold"),
@@ -90,7 +91,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     }
     let mut statuses = BTreeSet::from([500]);
     if is_api {
-        statuses.extend([400, 401]);
+        statuses.extend([400, 401, 429]);
     }
     if path.contains('{') || moves || path == path::MOVEMENTS {
         statuses.insert(404);
@@ -180,10 +181,18 @@ fn problems() -> Value {
         let codes = Code::ALL.iter().filter(|code| code.status() == status);
         let said: Vec<String> = codes.map(|code| format!("- `{}`: {}", code.as_str(), code.meaning())).collect();
         let schema = json!({"$ref": "#/components/schemas/Problem"});
-        let response = json!({
+        let mut response = json!({
             "description": said.join("\n"),
             "content": {(MEDIA_TYPE): {"schema": schema}},
         });
+        if status == 429 {
+            let header = |what: &str, kind: &str| json!({"description": what, "schema": {"type": kind}});
+            response["headers"] = json!({
+                "Retry-After": header("Seconds until the next window", "integer"),
+                "RateLimit-Policy": header("The policy's name, requests `q` in a window of `w` seconds", "string"),
+                "RateLimit": header("The policy's name, requests left `r`, seconds until the next window `t`", "string"),
+            });
+        }
         responses.insert(format!("Problem{status}"), response);
     }
     Value::Object(responses)

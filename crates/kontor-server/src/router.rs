@@ -1,7 +1,10 @@
 //! Every route, in groups by who uses them.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{Method, Request, StatusCode};
 use kontor_api::Code;
 use kontor_site::Site;
@@ -16,12 +19,16 @@ use crate::routes::v1::{changes, locations, movements, products, reservations, s
 use crate::service::{Service, note_route};
 use crate::{openapi, pages};
 
-/// The service as an axum router, for tests without a socket. A server uses [`crate::serve`].
+/// The service as an axum router, for tests without a socket. A server uses [`crate::serve`]. A caller
+/// has an address if the request carries one as [`ConnectInfo`].
 pub fn router(site: Site, options: Options) -> Router {
     let service = service(site, options).0;
     Router::new().fallback(move |request: Request<Body>| {
         let service = service.clone();
-        async move { service.answer(request).await.map(crate::service::Payload::into_body) }
+        async move {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+            service.answer(peer, request).await.map(crate::service::Payload::into_body)
+        }
     })
 }
 

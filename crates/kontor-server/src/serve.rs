@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -72,8 +73,8 @@ async fn accept(
     loop {
         // Beyond the limit, callers wait in the queue of the listener.
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // A connection that was gone at once, or no file descriptor left: the next may do.
                 if let Some(times) = failures.one_more(watch.seconds()) {
@@ -88,7 +89,7 @@ async fn accept(
         let gauge = app.metrics.connections.clone();
         tokio::spawn(async move {
             gauge.increment(1);
-            connection(stream, &http, service, closing).await;
+            connection(stream, peer.ip(), &http, service, closing).await;
             gauge.decrement(1);
             drop(permit);
         });
@@ -126,13 +127,14 @@ fn prepared(stream: TcpStream, limits: &Limits) -> WriteTimeout<TcpStream> {
 /// Serves one connection until it ends, or the server does.
 async fn connection(
     stream: WriteTimeout<TcpStream>,
+    peer: IpAddr,
     http: &http1::Builder,
     service: Service,
     mut closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request).await) }
+        async move { Ok::<_, Infallible>(service.answer(Some(peer), request).await) }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {

@@ -3,6 +3,7 @@
 //! are written, and the answer is counted and logged.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::log;
 use crate::metrics::RouteMetrics;
 use crate::problem::Problem;
 use crate::routes::v1::{products, stock};
+use crate::throttle::Standing;
 
 /// The whole service. Clones are handles on the same one.
 #[derive(Clone)]
@@ -53,22 +55,22 @@ impl Service {
         Self { app, router }
     }
 
-    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<Payload>
+    pub(crate) async fn answer<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> Response<Payload>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
         let watch = Stopwatch::start();
         let ids = Ids::of(request.headers());
-        let caller = match request.uri().path().starts_with(path::V1) {
-            true => self.app.access.caller(request.headers()),
-            false => Ok(None),
+        let (caller, standing) = match request.uri().path().starts_with(path::V1) {
+            true => self.app.throttles.admit(self.app.access.caller(request.headers()), peer),
+            false => (Ok(None), None),
         };
         let holder = match caller {
             Ok(holder) => holder,
             Err(problem) => {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
-                let seen = Seen { watch, ids, holder: None, method: &method, path: uri.path() };
+                let seen = Seen { watch, ids, holder: None, standing, method: &method, path: uri.path() };
                 return self.finish(seen, problem.into_response().map(Payload::Other), None);
             }
         };
@@ -77,7 +79,7 @@ impl Service {
             && let Some((found, metrics)) = self.popular(request.uri().path())
         {
             let response = from_memory(found, request.headers());
-            let seen = Seen { watch, ids, holder, method: &Method::GET, path: request.uri().path() };
+            let seen = Seen { watch, ids, holder, standing, method: &Method::GET, path: request.uri().path() };
             return self.finish(seen, response, Some(metrics));
         }
 
@@ -88,7 +90,7 @@ impl Service {
         let routed =
             NoPanic { route: router.call(Request::from_parts(head, Body::new(body))), is_write: !method.is_safe() };
         let response = routed.await.map(Payload::Other);
-        let seen = Seen { watch, ids, holder, method: &method, path: uri.path() };
+        let seen = Seen { watch, ids, holder, standing, method: &method, path: uri.path() };
         self.finish(seen, response, None)
     }
 
@@ -114,7 +116,7 @@ impl Service {
         mut response: Response<Payload>,
         known: Option<&RouteMetrics>,
     ) -> Response<Payload> {
-        let Seen { watch, ids, holder, method, path } = seen;
+        let Seen { watch, ids, holder, standing, method, path } = seen;
         let problem = response.extensions_mut().remove::<Problem>();
         if let Some(problem) = &problem {
             let body = problem.write(&ids, response.headers_mut());
@@ -128,7 +130,8 @@ impl Service {
         let metrics = known.unwrap_or_else(|| self.app.metrics.route(route, method));
         let seconds = watch.seconds();
         metrics.record(status, seconds);
-        if log::Line::is_due(method, status) {
+        let is_said = standing.as_ref().is_some_and(Standing::is_repeated_refusal);
+        if !is_said && log::Line::is_due(method, status) {
             let actor = holder.as_ref().map_or("public", |holder| holder.actor.as_str());
             let (route, problem, ids) = (route.unwrap_or("other"), problem.as_ref(), &ids);
             log::Line { ids, method, route, path, status, seconds, actor, problem }.write();
@@ -136,6 +139,9 @@ impl Service {
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         ids.write(headers);
+        if let Some(standing) = standing {
+            standing.write(headers);
+        }
         response
     }
 }
@@ -145,6 +151,7 @@ struct Seen<'r> {
     watch: Stopwatch,
     ids: Ids,
     holder: Option<Arc<Holder>>,
+    standing: Option<Standing>,
     method: &'r Method,
     path: &'r str,
 }

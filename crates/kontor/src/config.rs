@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,12 @@ pub(crate) struct ServeArgs {
     /// Room on the disk that writes leave alone: with less, they are refused [default: 128]
     #[arg(long, env = "KONTOR_DISK_RESERVE_MB", value_name = "MB")]
     pub(crate) disk_reserve_mb: Option<u64>,
+    /// Requests that a key may send: REQUESTS/SECONDS, or none for any number [default: none]
+    #[arg(long, env = "KONTOR_KEY_RATE", value_name = "RATE")]
+    pub(crate) key_rate: Option<RateSetting>,
+    /// Requests that an address without a key may send, this machine aside [default: 100000/10]
+    #[arg(long, env = "KONTOR_PUBLIC_RATE", value_name = "RATE")]
+    pub(crate) public_rate: Option<RateSetting>,
     /// The settings file; without this, kontor.toml is read if it is there
     #[arg(long, env = "KONTOR_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -60,6 +68,41 @@ struct File {
     cache_mb: Option<u64>,
     segment_bytes: Option<u64>,
     disk_reserve_mb: Option<u64>,
+    #[serde(default)]
+    limits: LimitsOfFile,
+}
+
+/// Its table `[limits]`.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsOfFile {
+    key_rate: Option<RateSetting>,
+    public_rate: Option<RateSetting>,
+}
+
+/// A rate, or `none`: any number of requests.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct RateSetting(pub(crate) Option<Rate>);
+
+impl FromStr for RateSetting {
+    type Err = NoRate;
+    fn from_str(text: &str) -> Result<Self, NoRate> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(Some).map(Self) }
+    }
+}
+
+impl TryFrom<String> for RateSetting {
+    type Error = NoRate;
+    fn try_from(text: String) -> Result<Self, NoRate> {
+        text.parse()
+    }
+}
+
+impl From<RateSetting> for String {
+    fn from(setting: RateSetting) -> Self {
+        setting.0.map_or_else(|| "none".to_owned(), |rate| rate.to_string())
+    }
 }
 
 /// What is in force.
@@ -77,6 +120,14 @@ pub(crate) struct Config {
     pub(crate) cache_mb: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) disk_reserve_mb: u64,
+    pub(crate) limits: ServedLimits,
+}
+
+/// What callers may do at most.
+#[derive(Serialize, Debug, Clone)]
+pub(crate) struct ServedLimits {
+    pub(crate) key_rate: RateSetting,
+    pub(crate) public_rate: RateSetting,
 }
 
 /// Keys shorter than this can be guessed.
@@ -89,6 +140,7 @@ impl Config {
     /// Puts the sources together and checks the result.
     pub(crate) fn resolve(args: ServeArgs) -> anyhow::Result<Self> {
         let file = read_file(args.config.as_deref())?;
+        let limits = Limits::default();
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let config = Self {
             data: args.data.or(file.data).unwrap_or_else(|| "data".into()),
@@ -101,6 +153,10 @@ impl Config {
             cache_mb: args.cache_mb.or(file.cache_mb).unwrap_or(128),
             segment_bytes: args.segment_bytes.or(file.segment_bytes).unwrap_or(64 << 20),
             disk_reserve_mb: args.disk_reserve_mb.or(file.disk_reserve_mb).unwrap_or(DISK_RESERVE_BYTES >> 20),
+            limits: ServedLimits {
+                key_rate: args.key_rate.or(file.limits.key_rate).unwrap_or(RateSetting(limits.key_rate)),
+                public_rate: args.public_rate.or(file.limits.public_rate).unwrap_or(RateSetting(limits.public_rate)),
+            },
         };
         config.check()?;
         Ok(config)

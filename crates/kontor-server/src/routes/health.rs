@@ -72,6 +72,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     ::metrics::gauge!("kontor_site_clock_stepped_seconds")
         .set(f64::from(i32::try_from(status.clock_stepped_ms).unwrap_or(i32::MAX)) / 1e3);
     ::metrics::gauge!("kontor_site_stopped").set(if status.stopped.is_some() { 1.0 } else { 0.0 });
+    app.throttles.show();
     text(app.prometheus.as_ref().map(|prometheus| prometheus.render()).unwrap_or_default())
 }
 

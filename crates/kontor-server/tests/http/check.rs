@@ -1,7 +1,10 @@
 //! How every test asks: requests written as they are sent, against a site in memory.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
@@ -39,7 +42,11 @@ impl Shop {
 
     /// With a product DESK and 10 of it at berlin, and nothing at depot.
     pub(crate) async fn stocked() -> Self {
-        let shop = Self::open().await;
+        Self::stocked_with(Limits::default()).await
+    }
+
+    pub(crate) async fn stocked_with(limits: Limits) -> Self {
+        let shop = Self::with_limits(limits).await;
         for request in [
             "POST /api/v1/products\n\n{\"sku\": \"DESK\", \"title\": \"Walnut desk\"}",
             "POST /api/v1/locations\n\n{\"id\": \"berlin\", \"name\": \"Shop Berlin\"}",
@@ -55,19 +62,27 @@ impl Shop {
     /// Asks with the admin key. A request is its line, its headers, an empty line and its body; JSON
     /// unless it says otherwise.
     pub(crate) async fn ask(&self, request: &str) -> Seen {
-        self.send(request, Some(&self.key)).await
+        self.send(request, Some(&self.key), None).await
     }
 
     /// Asks without a key.
     pub(crate) async fn ask_as_anybody(&self, request: &str) -> Seen {
-        self.send(request, None).await
+        self.send(request, None, None).await
     }
 
-    async fn send(&self, text: &str, key: Option<&str>) -> Seen {
+    /// Asks without a key, over a socket of this address.
+    pub(crate) async fn ask_from(&self, peer: &str, request: &str) -> Seen {
+        self.send(request, None, Some(peer.parse().unwrap())).await
+    }
+
+    async fn send(&self, text: &str, key: Option<&str>, peer: Option<SocketAddr>) -> Seen {
         let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
         let mut lines = head.lines();
         let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path);
+        if let Some(peer) = peer {
+            request = request.extension(ConnectInfo(peer));
+        }
         for line in lines {
             let (name, value) = line.split_once(": ").unwrap();
             request = request.header(name, value);

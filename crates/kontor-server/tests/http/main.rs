@@ -8,3 +8,4 @@ mod check;
 mod limits;
 mod openapi;
 mod pages;
+mod throttle;

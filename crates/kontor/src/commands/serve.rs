@@ -34,7 +34,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::metrics()?;
-    let limits = limits(raise_open_files());
+    let limits = limits(&config, raise_open_files());
     // Whoever reads the line that says "listening" may send a signal at once.
     let mut signals = Signals::listen().context("signals cannot be listened for")?;
     // The address is taken first: a taken port is told before the journal is touched.
@@ -107,8 +107,10 @@ fn raise_open_files() -> u64 {
     now.current.unwrap_or(u64::MAX)
 }
 
-fn limits(files: u64) -> Limits {
-    let (wanted, limits) = (Limits::default().connections, Limits::default().for_files(files));
+fn limits(config: &Config, files: u64) -> Limits {
+    let (key_rate, public_rate) = (config.limits.key_rate.0, config.limits.public_rate.0);
+    let limits = Limits { key_rate, public_rate, ..Limits::default() };
+    let (wanted, limits) = (limits.connections, limits.for_files(files));
     if limits.connections < wanted {
         tracing::warn!(
             files,

@@ -17,7 +17,7 @@ use crate::support::{ledger::Ledger, shop};
 fn each_source_of_settings_wins_over_the_one_before_and_the_key_is_never_printed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("kontor.toml");
-    fs::write(&file, "site = \"from-file\"\nthreads = 3\ncache_mb = 9\n").expect("writable");
+    fs::write(&file, "site = \"from-file\"\nthreads = 3\ncache_mb = 9\n[limits]\nkey_rate = \"600/60\"\n").expect("writable");
     let mut command = kontor(&["config", "print", "--json", "--cache-mb", "11", "--config", word(&file)]);
     command.env("KONTOR_THREADS", "5").env("KONTOR_CACHE_MB", "10");
     let (status, printed) = end(command);
@@ -27,6 +27,7 @@ fn each_source_of_settings_wins_over_the_one_before_and_the_key_is_never_printed
     assert_eq!(settings["site"], "from-file");
     assert_eq!(settings["threads"], 5, "the environment wins over the file");
     assert_eq!(settings["cache_mb"], 11, "a flag wins over the environment");
+    assert_eq!(settings["limits"], json!({"key_rate": "600/60", "public_rate": "100000/10"}));
     assert_eq!(settings["admin_key"], "given");
     assert!(!printed.contains(KEY), "the key is a secret");
 }
@@ -49,6 +50,7 @@ fn wrong_settings_are_named_and_the_exit_code_says_so() {
         ("KONTOR_SEGMENT_BYTES", "1", "segment_bytes"),
         ("KONTOR_DISK_RESERVE_MB", "99999999", "disk_reserve_mb"),
         ("KONTOR_LISTEN", "nowhere", "--listen"),
+        ("KONTOR_PUBLIC_RATE", "fast", "REQUESTS/SECONDS"),
         ("KONTOR_CONFIG", "no-such-file.toml", "no-such-file.toml"),
     ] {
         let (status, said) = check(name, value);
