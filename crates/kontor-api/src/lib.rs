@@ -13,6 +13,7 @@ pub mod path;
 pub mod problem;
 pub mod product;
 pub mod reservation;
+pub mod security;
 pub mod stock;
 pub mod time;
 

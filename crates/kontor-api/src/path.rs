@@ -53,6 +53,8 @@ pub const RELEASE: &str = "/api/v1/reservations/{id}/release";
 pub const MOVEMENTS: &str = "/api/v1/movements";
 /// The change feed.
 pub const CHANGES: &str = "/api/v1/changes";
+/// Keys that were refused.
+pub const REFUSALS: &str = "/api/v1/security/refusals";
 /// This API's document.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use http::{HeaderMap, HeaderName, header};
-use kontor_api::Code;
+use kontor_api::security::RefusedBecause;
 use kontor_core::access::{AccessKey, Role};
 use kontor_core::command::{Command, Request};
 use kontor_core::id::{Actor, RequestId};
@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 use crate::ids;
 use crate::limits::KEY_CHARS_MIN;
 use crate::problem::Problem;
+use crate::refusals::Refused;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -97,27 +98,31 @@ impl Access {
     /// Who asks: nobody in particular, or the holder of a key. A key that is not known is never taken
     /// for nobody: its holder should learn that it does not work.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Problem> {
-        let wrong = || Problem::new(Code::Unauthenticated, "the key is not known here");
+        let wrong = |reason, id| Problem::refused_key(Refused::new(reason, id), "the key is not known here");
+        let unreadable = |_| wrong(RefusedBecause::Unreadable, None);
         let text = match (headers.get(API_KEY), headers.get(header::AUTHORIZATION)) {
             (None, None) => return Ok(None),
-            (Some(key), _) => key.to_str().map_err(|_| wrong())?,
+            (Some(key), _) => key.to_str().map_err(unreadable)?,
             (None, Some(line)) => {
-                let line = line.to_str().map_err(|_| wrong())?;
+                let line = line.to_str().map_err(unreadable)?;
                 let (scheme, key) = line.split_once(' ').unwrap_or((line, ""));
                 if !scheme.eq_ignore_ascii_case("bearer") {
-                    return Err(Problem::new(Code::Unauthenticated, "only Bearer authorization is known here"));
+                    let refused = Refused::new(RefusedBecause::WrongScheme, None);
+                    return Err(Problem::refused_key(refused, "only Bearer authorization is known here"));
                 }
                 key.trim()
             }
         };
         let digest = digest(text);
         let fits = |holder: &Arc<Holder>| bool::from(holder.digest.ct_eq(&digest));
-        let journaled = match public_id(text) {
+        let id = public_id(text);
+        let journaled = match id {
             Some(id) => self.journaled(id)?,
             None => None,
         };
+        let reason = if journaled.is_some() { RefusedBecause::WrongSecret } else { RefusedBecause::Unknown };
         let found = journaled.filter(fits).or_else(|| self.given.clone().filter(fits));
-        found.map(Some).ok_or_else(wrong)
+        found.map(Some).ok_or_else(|| wrong(reason, id))
     }
 
     fn journaled(&self, id: &str) -> Result<Option<Arc<Holder>>, Problem> {

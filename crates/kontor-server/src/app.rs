@@ -14,6 +14,7 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::refusals::Refusals;
 use crate::throttle::Throttles;
 use kontor_api::Code;
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) version: &'static str,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
+    pub(crate) refusals: Refusals,
     /// Permits for streams and long polls.
     pub(crate) streams: Arc<Semaphore>,
     /// Permits that callers without a key need as well.
@@ -64,6 +66,7 @@ impl App {
             site,
             access: options.access,
             throttles: Throttles::new(&options.limits),
+            refusals: Refusals::new(),
             limits: options.limits,
             prometheus: options.metrics,
             version: options.version,

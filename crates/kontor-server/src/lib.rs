@@ -20,6 +20,7 @@ mod openapi;
 mod pages;
 mod parse;
 mod problem;
+mod refusals;
 mod router;
 mod routes;
 mod serve;

@@ -74,6 +74,15 @@ pub(crate) const FILES_KEPT: u64 = 256;
 /// begins anew. They take some 3 MB.
 pub(crate) const CALLERS_COUNTED: usize = 16_384;
 
+/// Refused keys that are kept for people to look at, the newest. They take some 0.5 MB.
+pub(crate) const REFUSALS_KEPT: usize = 1_000;
+
+/// Bytes of the path and of the method of a refused key that are kept. The longest path of the API has some 180.
+pub(crate) const REFUSED_TEXT_BYTES: usize = 200;
+
+/// Characters of the public part of a refused key that are kept: what the site's own ids have.
+pub(crate) const KEY_ID_SHOWN: usize = 8;
+
 /// Requests of a rate.
 pub(crate) const RATE_REQUESTS_MAX: u32 = 1_000_000_000;
 

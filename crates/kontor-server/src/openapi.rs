@@ -32,6 +32,7 @@ use crate::router;
         (name = "stock", description = "How much is there, what came and went, and why"),
         (name = "reservations", description = "Units held until a deadline"),
         (name = "changes", description = "Everything that happened, as a feed"),
+        (name = "security", description = "For people who keep watch"),
         (name = "health", description = "For what keeps the server running"),
     ),
     components(schemas(kontor_api::Problem)),

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::ids::Ids;
 use crate::limits::RETRY_AFTER_S;
+use crate::refusals::Refused;
 
 /// What a problem document is sent as (RFC 9457).
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -38,11 +39,14 @@ struct Inner {
     facts: Map<String, Value>,
     /// For the log alone.
     cause: Option<String>,
+    /// The key that is to blame.
+    refused: Option<Refused>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { code, detail: detail.into(), errors: Vec::new(), facts: Map::new(), cause: None }))
+        let (errors, facts) = (Vec::new(), Map::new());
+        Self(Arc::new(Inner { code, detail: detail.into(), errors, facts, cause: None, refused: None }))
     }
 
     /// A value that is wrong, and where it stands.
@@ -52,6 +56,13 @@ impl Problem {
         let said = if place.is_empty() { detail.clone() } else { format!("{place}: {detail}") };
         let mut problem = Self::new(Code::InvalidRequest, said);
         problem.inner().errors.push(FieldError { pointer, detail });
+        problem
+    }
+
+    /// A key that is not taken.
+    pub(crate) fn refused_key(refused: Refused, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(Code::Unauthenticated, detail);
+        problem.inner().refused = Some(refused);
         problem
     }
 
@@ -85,6 +96,11 @@ impl Problem {
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.inner().facts.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// The key that is to blame, if one is.
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        self.0.refused.as_ref()
     }
 
     pub(crate) fn code(&self) -> Code {

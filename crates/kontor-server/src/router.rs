@@ -15,7 +15,7 @@ use crate::app::{App, Options};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
-use crate::routes::v1::{changes, locations, movements, products, reservations, stock};
+use crate::routes::v1::{changes, locations, movements, products, reservations, security, stock};
 use crate::service::{Service, note_route};
 use crate::{openapi, pages};
 
@@ -87,6 +87,7 @@ fn sellers() -> OpenApiRouter<App> {
 /// What keeps the server running looks at.
 fn operators() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(security::refusals))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::health))

@@ -70,7 +70,7 @@ impl Service {
             Ok(holder) => holder,
             Err(problem) => {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
-                let seen = Seen { watch, ids, holder: None, standing, method: &method, path: uri.path() };
+                let seen = Seen { watch, ids, holder: None, peer, standing, method: &method, path: uri.path() };
                 return self.finish(seen, problem.into_response().map(Payload::Other), None);
             }
         };
@@ -79,7 +79,7 @@ impl Service {
             && let Some((found, metrics)) = self.popular(request.uri().path())
         {
             let response = from_memory(found, request.headers());
-            let seen = Seen { watch, ids, holder, standing, method: &Method::GET, path: request.uri().path() };
+            let seen = Seen { watch, ids, holder, peer, standing, method: &Method::GET, path: request.uri().path() };
             return self.finish(seen, response, Some(metrics));
         }
 
@@ -90,7 +90,7 @@ impl Service {
         let routed =
             NoPanic { route: router.call(Request::from_parts(head, Body::new(body))), is_write: !method.is_safe() };
         let response = routed.await.map(Payload::Other);
-        let seen = Seen { watch, ids, holder, standing, method: &method, path: uri.path() };
+        let seen = Seen { watch, ids, holder, peer, standing, method: &method, path: uri.path() };
         self.finish(seen, response, None)
     }
 
@@ -116,13 +116,16 @@ impl Service {
         mut response: Response<Payload>,
         known: Option<&RouteMetrics>,
     ) -> Response<Payload> {
-        let Seen { watch, ids, holder, standing, method, path } = seen;
+        let Seen { watch, ids, holder, peer, standing, method, path } = seen;
         let problem = response.extensions_mut().remove::<Problem>();
         if let Some(problem) = &problem {
             let body = problem.write(&ids, response.headers_mut());
             let shown = if *method == Method::HEAD { Bytes::new() } else { body };
             *response.body_mut() = Payload::Whole(Full::new(shown));
             self.app.metrics.problem(problem.code());
+            if let Some(refused) = problem.refused() {
+                self.app.refusals.note(refused, peer, &ids, method, path);
+            }
         }
         let status = response.status();
         let route = response.extensions_mut().remove::<Route>();
@@ -151,6 +154,7 @@ struct Seen<'r> {
     watch: Stopwatch,
     ids: Ids,
     holder: Option<Arc<Holder>>,
+    peer: Option<IpAddr>,
     standing: Option<Standing>,
     method: &'r Method,
     path: &'r str,

@@ -55,6 +55,7 @@ fn every_path_of_the_api_crate_is_documented_and_no_other() {
         RELEASE,
         MOVEMENTS,
         CHANGES,
+        REFUSALS,
         LIVEZ,
         READYZ,
         HEALTH,

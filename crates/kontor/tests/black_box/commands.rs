@@ -17,7 +17,8 @@ use crate::support::{ledger::Ledger, shop};
 fn each_source_of_settings_wins_over_the_one_before_and_the_key_is_never_printed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("kontor.toml");
-    fs::write(&file, "site = \"from-file\"\nthreads = 3\ncache_mb = 9\n[limits]\nkey_rate = \"600/60\"\n").expect("writable");
+    fs::write(&file, "site = \"from-file\"\nthreads = 3\ncache_mb = 9\n[limits]\nkey_rate = \"600/60\"\n")
+        .expect("writable");
     let mut command = kontor(&["config", "print", "--json", "--cache-mb", "11", "--config", word(&file)]);
     command.env("KONTOR_THREADS", "5").env("KONTOR_CACHE_MB", "10");
     let (status, printed) = end(command);

@@ -5,6 +5,7 @@ pub(crate) mod locations;
 pub(crate) mod movements;
 pub(crate) mod products;
 pub(crate) mod reservations;
+pub(crate) mod security;
 pub(crate) mod stock;
 
 use axum::body::Body;
