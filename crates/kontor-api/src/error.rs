@@ -107,6 +107,8 @@ codes! {
     PreconditionRequired "precondition_required" 428 false true "If-Match is required";
     /// The caller has sent more requests than it may in a while; wait for `Retry-After` seconds.
     RateLimited "rate_limited" 429 true true "Too many requests";
+    /// The line and headers of the request are longer, or more, than this server reads.
+    HeadTooLarge "head_too_large" 431 false true "The head of the request is too large";
     /// The program broke one of its own rules. Nothing has changed; the log says more under `trace_id`.
     Internal "internal" 500 false true "A defect of the server";
     /// More requests wait than the site takes. Nothing has changed; wait for `Retry-After` seconds.

@@ -26,6 +26,7 @@ mod routes;
 mod serve;
 mod service;
 mod throttle;
+mod unreadable_head;
 mod write_timeout;
 
 pub use access::{Access, AccessError};

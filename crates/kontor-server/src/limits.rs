@@ -114,6 +114,12 @@ pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(10);
 /// are a hundred a second.
 pub(crate) const ACCEPT_SAID: Duration = Duration::from_secs(1);
 
+/// How long a refused caller that is still sending is listened to, so that it reads the answer.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are listened to meanwhile.
+pub(crate) const LINGER_BYTES: usize = 4 << 20;
+
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 

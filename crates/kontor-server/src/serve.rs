@@ -19,6 +19,7 @@ use crate::app::{App, Options};
 use crate::limits::{ACCEPT_REST, ACCEPT_SAID, Limits, UPKEEP};
 use crate::router;
 use crate::service::Service;
+use crate::unreadable_head::ProblemsForHeads;
 use crate::write_timeout::WriteTimeout;
 
 /// Serves a site until `shutdown`, then says that it is not ready, lets requests finish, and returns.
@@ -85,7 +86,7 @@ async fn accept(
             }
         };
         let (http, service, closing) = (http.clone(), service.clone(), closing.subscribe());
-        let stream = prepared(stream, &app.limits);
+        let stream = ProblemsForHeads::new(prepared(stream, &app.limits), app.clone());
         let gauge = app.metrics.connections.clone();
         tokio::spawn(async move {
             gauge.increment(1);
@@ -126,7 +127,7 @@ fn prepared(stream: TcpStream, limits: &Limits) -> WriteTimeout<TcpStream> {
 
 /// Serves one connection until it ends, or the server does.
 async fn connection(
-    stream: WriteTimeout<TcpStream>,
+    stream: ProblemsForHeads<WriteTimeout<TcpStream>>,
     peer: IpAddr,
     http: &http1::Builder,
     service: Service,
