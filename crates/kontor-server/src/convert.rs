@@ -318,26 +318,3 @@ fn moved_line(moved: &Moved) -> MovedLine {
         available_after: moved.available_after,
     }
 }
-
-/// The event that a write must have made.
-pub(crate) fn expect_event<T>(events: &[Event], find: impl FnMut(&Event) -> Option<T>) -> Result<T, Problem> {
-    events.iter().find_map(find).ok_or_else(|| {
-        Problem::internal("a write has not made the event that its answer is written from").after_write()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use kontor_api::Code;
-
-    use super::*;
-
-    #[test]
-    fn a_write_whose_answer_cannot_be_written_is_not_said_to_have_changed_nothing() {
-        let problem = expect_event(&[], |_| Some(())).unwrap_err();
-        assert_eq!(problem.code(), Code::OutcomeUnknown);
-        assert!(problem.is_defect());
-        let refused = Problem::invalid("sku", "no").after_write();
-        assert_eq!(refused.code(), Code::InvalidRequest);
-    }
-}

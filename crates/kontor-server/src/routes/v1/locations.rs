@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::HeaderMap;
 use kontor_api::location::{Location, LocationEdit, OpenLocation, RenameLocation};
 use kontor_api::page::Page;
 use kontor_api::path;
@@ -13,7 +13,7 @@ use kontor_core::refusal::Refusal;
 use kontor_core::text::Title;
 use kontor_site::reader::Reader;
 
-use super::{Paging, kept, page, put, put_etag, refused_edit, written};
+use super::{Paging, Told, expect_event, kept, page, refused_edit, write};
 use crate::app::App;
 use crate::cursor::List;
 use crate::extract::{Named, Nothing, Params};
@@ -37,23 +37,23 @@ pub(crate) async fn open(State(app): State<App>, posted: Posted<OpenLocation>) -
         id: parse::at("/id", LocationId::parse(body.id))?,
         name: parse::at("/name", Title::parse(body.name))?,
     };
-    let answer = app.submit(&asked, command).await?;
-    let opened = convert::time(answer.recorded_at).map_err(Problem::after_write)?;
-    let location = convert::expect_event(&answer.events, |event| {
-        let Event::LocationOpened { id, name } = event else { return None };
-        Some(Location {
-            id: id.to_string(),
-            name: name.to_string(),
-            home: app.site.id().to_string(),
-            revision: 1,
-            created_at: opened,
-            updated_at: opened,
-        })
-    })?;
-    let mut response = written(StatusCode::CREATED, &answer, &location)?;
-    put_etag(&mut response, Some(location.revision));
-    put(&mut response, header::LOCATION, &path::with(path::LOCATION, &[&location.id]));
-    Ok(response)
+    write(&app, &asked, command, |answer| {
+        let opened = convert::time(answer.recorded_at)?;
+        let location = expect_event(answer, |event| {
+            let Event::LocationOpened { id, name } = event else { return None };
+            Some(Location {
+                id: id.to_string(),
+                name: name.to_string(),
+                home: app.site.id().to_string(),
+                revision: 1,
+                created_at: opened,
+                updated_at: opened,
+            })
+        })?;
+        let path = path::with(path::LOCATION, &[&location.id]);
+        Ok(Told::created(location).revision(Some(1)).path(path))
+    })
+    .await
 }
 
 /// List locations
@@ -119,21 +119,16 @@ pub(crate) async fn rename(
     let name = parse::at("/name", Title::parse(body.name))?;
     let expected = asked.expected()?;
     let command = Command::RenameLocation { id: id.clone(), name, expected };
-    let answer = app
-        .submit(&asked, command)
-        .await
-        .map_err(|problem| refused_edit(problem, expected, || shown(&app.site.read(), &id)))?;
-    let (updated_at, position) =
-        (convert::time(answer.recorded_at).map_err(Problem::after_write)?, answer.position.to_string());
-    let revision = expected.map(|before| before + 1);
-    let edit = convert::expect_event(&answer.events, |event| {
-        let Event::LocationRenamed { id, name } = event else { return None };
-        let (id, name, position) = (id.to_string(), name.to_string(), position.clone());
-        Some(LocationEdit { id, name, revision, updated_at, position })
-    })?;
-    let mut response = written(StatusCode::OK, &answer, &edit)?;
-    put_etag(&mut response, revision);
-    Ok(response)
+    let renamed = write(&app, &asked, command, |answer| {
+        let (updated_at, revision) = (convert::time(answer.recorded_at)?, expected.map(|before| before + 1));
+        let edit = expect_event(answer, |event| {
+            let Event::LocationRenamed { id, name } = event else { return None };
+            let (id, name, position) = (id.to_string(), name.to_string(), answer.position.to_string());
+            Some(LocationEdit { id, name, revision, updated_at, position })
+        })?;
+        Ok(Told::changed(edit).revision(revision))
+    });
+    renamed.await.map_err(|problem| refused_edit(problem, expected, || shown(&app.site.read(), &id)))
 }
 
 fn shown(reader: &Reader, id: &LocationId) -> Result<Option<Location>, Problem> {

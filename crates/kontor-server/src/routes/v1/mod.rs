@@ -7,6 +7,9 @@ pub(crate) mod products;
 pub(crate) mod reservations;
 pub(crate) mod security;
 pub(crate) mod stock;
+mod write;
+
+use write::{Told, expect_event, write};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -14,15 +17,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::page::{PAGE_SIZE, PAGE_SIZE_MAX, Page};
-use kontor_site::{Answer, bodies};
+use kontor_site::bodies;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use crate::cursor::List;
 use crate::problem::Problem;
-
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -62,27 +63,10 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response
     Ok(response)
 }
 
-/// The answer to a write: a function of its events and its caller, so that a repeated request gets
-/// the same bytes.
-pub(crate) fn written(status: StatusCode, answer: &Answer, body: &impl Serialize) -> Result<Response, Problem> {
-    let mut response = json(status, body).map_err(Problem::after_write)?;
-    if answer.replayed {
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
 /// Puts a header with a value of our own making.
 pub(crate) fn put(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
-    }
-}
-
-/// Puts the entity tag of a revision.
-pub(crate) fn put_etag(response: &mut Response, revision: Option<u64>) {
-    if let Some(revision) = revision {
-        put(response, header::ETAG, &format!("\"{revision}\""));
     }
 }
 

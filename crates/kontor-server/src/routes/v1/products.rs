@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::HeaderMap;
 use kontor_api::page::Page;
 use kontor_api::path;
 use kontor_api::product::{
-    AddVariant, ChangeProduct, ChangeVariant, CreateProduct, Policy, Product, ProductEdit, VariantEdit,
+    AddVariant, ChangeProduct, ChangeVariant, CreateProduct, Policy, Product, ProductEdit, Variant, VariantEdit,
 };
 use kontor_core::command::Command;
 use kontor_core::event::Event;
@@ -19,7 +19,7 @@ use kontor_site::bodies::{self, About};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{kept, page, page_size, put, put_etag, refused_edit, written};
+use super::{Told, expect_event, kept, page, page_size, refused_edit, write};
 use crate::app::App;
 use crate::cursor::List;
 use crate::extract::{Named, Nothing, Params};
@@ -45,26 +45,27 @@ pub(crate) async fn create(State(app): State<App>, posted: Posted<CreateProduct>
         title: parse::at("/title", Title::parse(body.title))?,
         selling: parse::selling(body.policy, body.backorder_limit)?,
     };
-    let answer = app.submit(&asked, command).await?;
-    let created = convert::time(answer.recorded_at).map_err(Problem::after_write)?;
-    let product = convert::expect_event(&answer.events, |event| {
-        let Event::ProductCreated { id, sku, title, selling, .. } = event else { return None };
-        let (policy, backorder_limit) = (convert::policy(selling.policy), selling.backorder_limit);
-        Some(Product {
-            id: id.to_string(),
-            sku: sku.to_string(),
-            title: title.to_string(),
-            status: kontor_api::product::Status::Active,
-            variants: vec![kontor_api::product::Variant { sku: sku.to_string(), title: None, policy, backorder_limit }],
-            revision: 1,
-            created_at: created,
-            updated_at: created,
-        })
-    })?;
-    let mut response = written(StatusCode::CREATED, &answer, &product)?;
-    put_etag(&mut response, Some(product.revision));
-    put(&mut response, header::LOCATION, &path::with(path::PRODUCT, &[&product.id]));
-    Ok(response)
+    write(&app, &asked, command, |answer| {
+        let created = convert::time(answer.recorded_at)?;
+        let product = expect_event(answer, |event| {
+            let Event::ProductCreated { id, sku, title, selling, .. } = event else { return None };
+            let (policy, backorder_limit) = (convert::policy(selling.policy), selling.backorder_limit);
+            let first = Variant { sku: sku.to_string(), title: None, policy, backorder_limit };
+            Some(Product {
+                id: id.to_string(),
+                sku: sku.to_string(),
+                title: title.to_string(),
+                status: kontor_api::product::Status::Active,
+                variants: vec![first],
+                revision: 1,
+                created_at: created,
+                updated_at: created,
+            })
+        })?;
+        let path = path::with(path::PRODUCT, &[&product.id]);
+        Ok(Told::created(product).revision(Some(1)).path(path))
+    })
+    .await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -217,8 +218,8 @@ async fn edit(
     let id = parse::at("id", ProductId::parse(id))?;
     let expected = asked.expected()?;
     let command = Command::ChangeProduct { id: id.clone(), title, status, expected };
-    let answer = app.submit(asked, command).await.map_err(|problem| with_current(app, &id, expected, problem))?;
-    edited(&answer, expected)
+    let edit = write(app, asked, command, |answer| changed(answer, expected));
+    edit.await.map_err(|problem| with_current(app, &id, expected, problem))
 }
 
 /// Add a variant
@@ -242,10 +243,7 @@ pub(crate) async fn add_variant(
         title: parse::optional("/title", body.title, Title::parse)?,
         selling: parse::selling(body.policy, body.backorder_limit)?,
     };
-    let answer = app.submit(&asked, command).await?;
-    let mut response = edited(&answer, None)?;
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    write(&app, &asked, command, |answer| edited(answer, None).map(Told::created)).await
 }
 
 /// Change a variant
@@ -270,8 +268,8 @@ pub(crate) async fn change_variant(
     let expected = asked.expected()?;
     let selling = selling_of(&app, &id, &sku, body.policy, body.backorder_limit)?;
     let command = Command::ChangeVariant { id: id.clone(), sku, title, selling, expected };
-    let answer = app.submit(&asked, command).await.map_err(|problem| with_current(&app, &id, expected, problem))?;
-    edited(&answer, expected)
+    let edit = write(&app, &asked, command, |answer| changed(answer, expected));
+    edit.await.map_err(|problem| with_current(&app, &id, expected, problem))
 }
 
 /// Policy and limit are one value of the variant. Half of one is completed from the revision that the
@@ -298,11 +296,10 @@ fn selling_of(
 }
 
 /// What an edit has set, by its event.
-fn edited(answer: &Answer, expected: Option<u64>) -> Result<Response, Problem> {
+fn edited(answer: &Answer, expected: Option<u64>) -> Result<ProductEdit, Problem> {
     let revision = expected.map(|before| before + 1);
-    let (updated_at, position) =
-        (convert::time(answer.recorded_at).map_err(Problem::after_write)?, answer.position.to_string());
-    let edit = convert::expect_event(&answer.events, |event| {
+    let updated_at = convert::time(answer.recorded_at)?;
+    expect_event(answer, |event| {
         let (id, title, status, variant) = match event {
             Event::ProductChanged { id, title, status, .. } => (id, title.as_ref(), *status, None),
             Event::VariantAdded { id, sku, title, selling, .. } => {
@@ -320,12 +317,16 @@ fn edited(answer: &Answer, expected: Option<u64>) -> Result<Response, Problem> {
             variant,
             revision,
             updated_at,
-            position: position.clone(),
+            position: answer.position.to_string(),
         })
-    })?;
-    let mut response = written(StatusCode::OK, answer, &edit)?;
-    put_etag(&mut response, revision);
-    Ok(response)
+    })
+}
+
+/// The same as an answer, with the tag of the revision that it made.
+fn changed(answer: &Answer, expected: Option<u64>) -> Result<Told<ProductEdit>, Problem> {
+    let edit = edited(answer, expected)?;
+    let revision = edit.revision;
+    Ok(Told::changed(edit).revision(revision))
 }
 
 fn variant_edit(sku: &Sku, title: Option<&Title>, selling: Option<Selling>) -> VariantEdit {

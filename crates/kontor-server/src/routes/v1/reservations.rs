@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{StatusCode, header};
+use http::StatusCode;
 use kontor_api::Empty;
 use kontor_api::page::Page;
 use kontor_api::path;
@@ -18,7 +18,7 @@ use kontor_core::reservation as core;
 use kontor_core::time::SiteTime;
 use kontor_site::Answer;
 
-use super::{Paging, json, page, put, written};
+use super::{Paging, Told, expect_event, json, page, write};
 use crate::app::App;
 use crate::cursor::List;
 use crate::extract::{Admin, Named, Nothing, Params};
@@ -44,23 +44,24 @@ pub(crate) async fn make(State(app): State<App>, posted: Posted<MakeReservation>
         lines: parse::lines(lines)?,
         hold_ms: ttl_s.map_or(Ok(HOLD_MS_DEFAULT), parse::ttl)?,
     };
-    let answer = app.submit(&asked, command).await?;
-    let (id, made) = convert::expect_event(&answer.events, |event| {
-        let Event::ReservationMade { id, owner, lines, expires_at } = event else { return None };
-        let reservation = core::Reservation {
-            status: core::ReservationStatus::Held,
-            owner: owner.clone(),
-            lines: lines.clone(),
-            created_at: answer.recorded_at,
-            expires_at: *expires_at,
-            ended_at: None,
-        };
-        Some((*id, reservation))
-    })?;
-    let reservation = convert::reservation(id, &made, answer.position).map_err(Problem::after_write)?;
-    let mut response = written(StatusCode::CREATED, &answer, &reservation)?;
-    put(&mut response, header::LOCATION, &path::with(path::RESERVATION, &[&reservation.id]));
-    Ok(response)
+    write(&app, &asked, command, |answer| {
+        let (id, made) = expect_event(answer, |event| {
+            let Event::ReservationMade { id, owner, lines, expires_at } = event else { return None };
+            let reservation = core::Reservation {
+                status: core::ReservationStatus::Held,
+                owner: owner.clone(),
+                lines: lines.clone(),
+                created_at: answer.recorded_at,
+                expires_at: *expires_at,
+                ended_at: None,
+            };
+            Some((*id, reservation))
+        })?;
+        let reservation = convert::reservation(id, &made, answer.position)?;
+        let path = path::with(path::RESERVATION, &[&reservation.id]);
+        Ok(Told::created(reservation).path(path))
+    })
+    .await
 }
 
 /// List live reservations
@@ -134,18 +135,20 @@ pub(crate) async fn extend(
 ) -> Result<Response, Problem> {
     let Posted { body: ExtendReservation { ttl_s }, asked } = posted;
     let id = parse::reservation_id("id", &id)?;
-    let answer = app.submit(&asked, Command::Extend { id, hold_ms: parse::ttl(ttl_s)? }).await?;
-    let expires_at = convert::expect_event(&answer.events, |event| match event {
-        Event::ReservationExtended { expires_at, .. } => Some(*expires_at),
-        _ => None,
-    })?;
-    let extended = ReservationExtended {
-        id: id.to_string(),
-        status: ReservationStatus::Held,
-        expires_at: convert::time(expires_at).map_err(Problem::after_write)?,
-        position: answer.position.to_string(),
-    };
-    written(StatusCode::OK, &answer, &extended)
+    let command = Command::Extend { id, hold_ms: parse::ttl(ttl_s)? };
+    write(&app, &asked, command, |answer| {
+        let expires_at = expect_event(answer, |event| match event {
+            Event::ReservationExtended { expires_at, .. } => Some(*expires_at),
+            _ => None,
+        })?;
+        Ok(Told::changed(ReservationExtended {
+            id: id.to_string(),
+            status: ReservationStatus::Held,
+            expires_at: convert::time(expires_at)?,
+            position: answer.position.to_string(),
+        }))
+    })
+    .await
 }
 
 /// Commit a reservation
@@ -163,7 +166,7 @@ pub(crate) async fn commit(
     posted: Posted<Empty>,
 ) -> Result<Response, Problem> {
     let id = parse::reservation_id("id", &id)?;
-    ended(id, &app.submit(&posted.asked, Command::Commit { id }).await?)
+    write(&app, &posted.asked, Command::Commit { id }, |answer| ended(id, answer)).await
 }
 
 /// Release a reservation
@@ -181,11 +184,11 @@ pub(crate) async fn release(
     posted: Posted<Empty>,
 ) -> Result<Response, Problem> {
     let id = parse::reservation_id("id", &id)?;
-    ended(id, &app.submit(&posted.asked, Command::Release { id }).await?)
+    write(&app, &posted.asked, Command::Release { id }, |answer| ended(id, answer)).await
 }
 
-fn ended(id: ReservationId, answer: &Answer) -> Result<Response, Problem> {
-    let reservation = convert::expect_event(&answer.events, |event| match event {
+fn ended(id: ReservationId, answer: &Answer) -> Result<Told<Reservation>, Problem> {
+    let reservation = expect_event(answer, |event| match event {
         Event::ReservationEnded { id: of, status, lines, owner, created_at, expires_at } if *of == id => {
             Some(core::Reservation {
                 status: *status,
@@ -198,9 +201,5 @@ fn ended(id: ReservationId, answer: &Answer) -> Result<Response, Problem> {
         }
         _ => None,
     })?;
-    written(
-        StatusCode::OK,
-        answer,
-        &convert::reservation(id, &reservation, answer.position).map_err(Problem::after_write)?,
-    )
+    convert::reservation(id, &reservation, answer.position).map(Told::changed)
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use kontor_api::stock::{
     AdjustStock, CountStock, IssueStock, ReceiveStock, ReturnStock, ShipStock, StockAdjusted, StockMoved, WriteOffFrom,
     WriteOffStock,
@@ -14,7 +13,7 @@ use kontor_core::id::{LocationId, Sku};
 use crate::app::App;
 use crate::idempotency::{Asked, Posted};
 use crate::problem::Problem;
-use crate::routes::v1::written;
+use crate::routes::v1::{Told, expect_event, write};
 use crate::{convert, parse};
 
 /// Receive stock
@@ -143,24 +142,25 @@ pub(crate) async fn adjust(State(app): State<App>, posted: Posted<AdjustStock>) 
         unavailable: change("unavailable", unavailable, expected_unavailable)?,
         safety_stock: change("safety_stock", safety_stock, expected_safety_stock)?,
     };
-    let answer = app.submit(&asked, command).await?;
-    let (recorded_at, position) =
-        (convert::time(answer.recorded_at).map_err(Problem::after_write)?, answer.position.to_string());
-    let adjusted = convert::expect_event(&answer.events, |event| {
-        let Event::StockAdjusted { sku, location, unavailable, safety_stock, available_after } = event else {
-            return None;
-        };
-        Some(StockAdjusted {
-            sku: sku.to_string(),
-            location: location.to_string(),
-            unavailable: *unavailable,
-            safety_stock: *safety_stock,
-            available_after: *available_after,
-            recorded_at,
-            position: position.clone(),
-        })
-    })?;
-    written(StatusCode::OK, &answer, &adjusted)
+    write(&app, &asked, command, |answer| {
+        let recorded_at = convert::time(answer.recorded_at)?;
+        let adjusted = expect_event(answer, |event| {
+            let Event::StockAdjusted { sku, location, unavailable, safety_stock, available_after } = event else {
+                return None;
+            };
+            Some(StockAdjusted {
+                sku: sku.to_string(),
+                location: location.to_string(),
+                unavailable: *unavailable,
+                safety_stock: *safety_stock,
+                available_after: *available_after,
+                recorded_at,
+                position: answer.position.to_string(),
+            })
+        })?;
+        Ok(Told::changed(adjusted))
+    })
+    .await
 }
 
 fn change(field: &str, to: Option<u64>, expected: Option<u64>) -> Result<Option<Change>, Problem> {
@@ -176,9 +176,9 @@ fn change(field: &str, to: Option<u64>, expected: Option<u64>) -> Result<Option<
 }
 
 async fn moved(app: &App, asked: &Asked, command: Command) -> Result<Response, Problem> {
-    let answer = app.submit(asked, command).await?;
-    let movements = convert::movements(&answer.events, &asked.actor, answer.position, answer.recorded_at)
-        .map_err(Problem::after_write)?;
-    let body = StockMoved { movements, position: answer.position.to_string() };
-    written(StatusCode::CREATED, &answer, &body)
+    write(app, asked, command, |answer| {
+        let movements = convert::movements(&answer.events, &asked.actor, answer.position, answer.recorded_at)?;
+        Ok(Told::created(StockMoved { movements, position: answer.position.to_string() }))
+    })
+    .await
 }

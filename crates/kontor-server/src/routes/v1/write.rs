@@ -1,0 +1,105 @@
+//! Writes: a command is done, and what it did is told from its entry and its caller alone, so that a
+//! repeated request gets the same bytes.
+
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use kontor_core::command::Command;
+use kontor_core::event::Event;
+use kontor_site::Answer;
+use serde::Serialize;
+
+use super::{json, put};
+use crate::app::App;
+use crate::idempotency::Asked;
+use crate::problem::Problem;
+
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What a write answers.
+pub(crate) struct Told<W> {
+    status: StatusCode,
+    body: W,
+    revision: Option<u64>,
+    path: Option<String>,
+}
+
+impl<W> Told<W> {
+    /// Something was made or booked.
+    pub(crate) fn created(body: W) -> Self {
+        Self { status: StatusCode::CREATED, body, revision: None, path: None }
+    }
+
+    /// Something was changed.
+    pub(crate) fn changed(body: W) -> Self {
+        Self { status: StatusCode::OK, ..Self::created(body) }
+    }
+
+    /// The revision that is there now, if it is known, for its entity tag.
+    pub(crate) fn revision(self, revision: Option<u64>) -> Self {
+        Self { revision, ..self }
+    }
+
+    /// Where it can be read from now on.
+    pub(crate) fn path(self, path: String) -> Self {
+        Self { path: Some(path), ..self }
+    }
+}
+
+/// Gives the site a command and tells what it did, or why not.
+pub(crate) async fn write<W: Serialize>(
+    app: &App,
+    asked: &Asked,
+    command: Command,
+    tell: impl FnOnce(&Answer) -> Result<Told<W>, Problem>,
+) -> Result<Response, Problem> {
+    told(&app.submit(asked, command).await?, tell)
+}
+
+/// Something has changed: no problem may say that nothing has.
+fn told<W: Serialize>(
+    answer: &Answer,
+    tell: impl FnOnce(&Answer) -> Result<Told<W>, Problem>,
+) -> Result<Response, Problem> {
+    tell(answer).and_then(|told| response(answer, told)).map_err(Problem::after_write)
+}
+
+fn response<W: Serialize>(answer: &Answer, told: Told<W>) -> Result<Response, Problem> {
+    let Told { status, body, revision, path } = told;
+    let mut response = json(status, &body)?;
+    if answer.replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if let Some(revision) = revision {
+        put(&mut response, header::ETAG, &format!("\"{revision}\""));
+    }
+    if let Some(path) = path {
+        put(&mut response, header::LOCATION, &path);
+    }
+    Ok(response)
+}
+
+/// The event that a write must have made.
+pub(crate) fn expect_event<T>(answer: &Answer, find: impl FnMut(&Event) -> Option<T>) -> Result<T, Problem> {
+    let missing = || Problem::internal("a write has not made the event that its answer is written from");
+    answer.events.iter().find_map(find).ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use kontor_api::Code;
+    use kontor_core::id::Position;
+    use kontor_core::time::SiteTime;
+
+    use super::*;
+
+    #[test]
+    fn a_write_whose_answer_cannot_be_written_is_not_said_to_have_changed_nothing() {
+        let answer =
+            Answer { position: Position::START, recorded_at: SiteTime(0), events: Vec::new(), replayed: false };
+        let problem = told(&answer, |answer| expect_event(answer, |_| Some(Told::changed(())))).unwrap_err();
+        assert_eq!(problem.code(), Code::OutcomeUnknown);
+        assert!(problem.is_defect());
+        let refused = Problem::invalid("sku", "no").after_write();
+        assert_eq!(refused.code(), Code::InvalidRequest);
+    }
+}
