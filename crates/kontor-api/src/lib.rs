@@ -2,7 +2,8 @@
 //!
 //! Nothing here decides or checks a rule of commerce: texts and numbers are carried as they were
 //! sent. Requests refuse fields that they do not know, so that a misspelled one is never ignored;
-//! answers may gain fields, and clients must ignore those that they do not know.
+//! answers may gain fields, and clients must ignore those that they do not know. Optional fields that are
+//! not given are not written either: a repeated request is told from another one by what was given.
 
 pub mod changes;
 pub mod error;

@@ -1,8 +1,15 @@
 //! Requests that change something: who asks, under which key, on which revision, with which body.
 //!
 //! The site remembers an answer under the *scope* of its key, a digest of caller, operation and key,
-//! and compares the *fingerprint* of the request, a digest of its path, precondition and content. The
-//! content is hashed as it was understood, so that white space and the order of fields do not matter.
+//! and compares the *fingerprint* of the request, a digest of its path, precondition and content.
+//!
+//! The content is hashed as it was understood, and written again: white space, the order of fields and the
+//! offset of a time do not matter, and no tree of values is built. A fingerprint outlives the release
+//! that made it by days, so what is written must not change with the program: optional fields that were
+//! not sent leave no trace (`skip_serializing_if` on every one), so a field that is added later changes
+//! no fingerprint of a request without it; and released fields keep their names and their order. The
+//! tests below hold every type of a body to that. There is no version in the digest: raising it would
+//! refuse every repetition that is under way, which is what it would be there to prevent.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, MatchedPath};
@@ -88,15 +95,25 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
         let body: T = read_json(&bytes_of(request, app).await?)?;
         let idempotency = match scope {
             Some(scope) => {
-                let understood = serde_json::to_vec(&body).map_err(|error| Problem::internal(error.to_string()))?;
-                let revision = format!("{precondition:?}");
-                let fingerprint = digest(&[path.as_bytes(), revision.as_bytes(), &understood]);
+                let fingerprint = fingerprint(&path, precondition, &body)?;
                 Some(Idempotency { scope, fingerprint })
             }
             None => None,
         };
         Ok(Self { body, asked: Asked { actor, request_id, idempotency, precondition } })
     }
+}
+
+/// What tells a request from every other under the same key.
+fn fingerprint(path: &str, precondition: Option<Precondition>, body: &impl Serialize) -> Result<[u8; 16], Problem> {
+    let understood = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
+    let (kind, revision) = match precondition {
+        None => (0, 0),
+        Some(Precondition::Any) => (1, 0),
+        Some(Precondition::Revision(revision)) => (2, revision),
+        Some(Precondition::Nothing) => (3, 0),
+    };
+    Ok(digest(&[path.as_bytes(), &[kind], &revision.to_be_bytes(), &understood]))
 }
 
 /// The names of parameters, without their values: what a caller puts there by mistake may be a key, and
@@ -203,10 +220,167 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use kontor_api::Empty;
+    use kontor_api::location::*;
+    use kontor_api::product::*;
+    use kontor_api::reservation::*;
+    use kontor_api::stock::*;
+    use serde::Deserialize;
+    use serde_json::Value;
+
     use super::*;
+    use crate::{openapi, router};
 
     #[test]
     fn parameters_are_named_without_their_values() {
         assert_eq!(names_of("dry=1&api_key=kon_secret=&x"), "\"dry\", \"api_key\", \"x\"");
+    }
+
+    /// A body as it was released: its type, one with all of its fields, and the fingerprint of that.
+    struct Released {
+        name: &'static str,
+        json: &'static str,
+        fingerprint: &'static str,
+        fingerprint_of: fn(&str) -> String,
+        again: fn(Value) -> Value,
+    }
+
+    fn hex_fingerprint<T: DeserializeOwned + Serialize>(json: &str) -> String {
+        let body: T = serde_json::from_str(json).unwrap();
+        let bytes = fingerprint("/api/v1/here", Some(Precondition::Revision(7)), &body).unwrap();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn again<T: DeserializeOwned + Serialize>(json: Value) -> Value {
+        serde_json::to_value(serde_json::from_value::<T>(json).unwrap()).unwrap()
+    }
+
+    macro_rules! released {
+        ($($body:ident $fingerprint:literal $json:literal,)*) => {
+            [$(Released {
+                name: stringify!($body),
+                json: $json,
+                fingerprint: $fingerprint,
+                fingerprint_of: hex_fingerprint::<$body>,
+                again: again::<$body>,
+            },)*]
+        };
+    }
+
+    /// Rows are added and never changed: a client may be repeating such a request right now.
+    const RELEASED: &[Released] = &released! {
+        CreateProduct "da8f16daffccc30b00d54885d7acfce1" r#"{"id": "p", "sku": "P1", "title": "Desk", "policy": "track_only", "backorder_limit": 3}"#,
+        ChangeProduct "849f867995d0f41b312492c533bf0b7c" r#"{"title": "Desk"}"#,
+        AddVariant "74f8ada8d2cac9cd41ce52d623e405d9" r#"{"sku": "P1", "title": "Oak", "policy": "reserve_on_cart", "backorder_limit": 3}"#,
+        ChangeVariant "386c505b9b099810a64820e1c48bbbbb" r#"{"title": "Oak", "policy": "none", "backorder_limit": 0}"#,
+        OpenLocation "8a845d66cb8fe3c9e9fdd39a6a08f408" r#"{"id": "berlin", "name": "Shop Berlin"}"#,
+        RenameLocation "d8b0c3a8852534cc5a1929d5eceff1db" r#"{"name": "Shop Berlin"}"#,
+        ReceiveStock "f14710d7043dc79a41af503f4d181473" r#"{"sku": "P1", "location": "berlin", "quantity": 2, "reference": "d 1", "reason": "new", "occurred_at": "2026-11-21T08:30:00.000Z"}"#,
+        ReturnStock "3fcbd483957ba431b193645d376bbe81" r#"{"reference": "r 1", "lines": [{"sku": "P1", "location": "berlin", "quantity": 2}], "reason": "too big", "occurred_at": "2026-11-21T08:30:00.000Z"}"#,
+        IssueStock "a44d8d6844580898727a7e9de9a94fda" r#"{"reference": "i 1", "lines": [{"sku": "P1", "location": "berlin", "quantity": 2}], "occurred_at": "2026-11-21T08:30:00.000Z"}"#,
+        ShipStock "ec1616bda5b0e7eda5c1c799b2093ac7" r#"{"reservation": "res_1", "lines": [{"sku": "P1", "location": "berlin", "quantity": 2}], "reference": "s 1"}"#,
+        WriteOffStock "75e95192377a71aed668479e538110ec" r#"{"sku": "P1", "location": "berlin", "quantity": 2, "reason": "rain", "from": "unavailable", "reference": "w 1"}"#,
+        CountStock "b07be9b8777b4939a009cb5c0557ab44" r#"{"sku": "P1", "location": "berlin", "counted": 2, "expected_on_hand": -1, "reference": "c 1", "occurred_at": "2026-11-21T08:30:00.000Z"}"#,
+        AdjustStock "6215d1f6c7f8a5c0bc7172ee3eae7c77" r#"{"sku": "P1", "location": "berlin", "unavailable": 1, "safety_stock": 2, "expected": {"unavailable": 3, "safety_stock": 4}}"#,
+        MakeReservation "a6678a342fd5dc9dc5bab8abe0245e0f" r#"{"id": "res_1", "lines": [{"sku": "P1", "location": "berlin", "quantity": 2}], "ttl_s": 60, "owner": "cart 7"}"#,
+        ExtendReservation "e81d06d24a328c1406963e66dc3a3597" r#"{"ttl_s": 60}"#,
+        Empty "fba3780c5f278904a544af6fe8e88722" "{}",
+    };
+
+    #[test]
+    fn every_body_of_the_api_is_held_to_its_released_fingerprint() {
+        let document = openapi::complete(&router::routes().into_openapi());
+        let operations = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
+        let contents = operations.filter_map(|(_, operation)| operation["requestBody"]["content"].as_object());
+        let schemas = contents.flat_map(|contents| contents.values().map(|content| &content["schema"]["$ref"]));
+        let names: BTreeSet<&str> =
+            schemas.map(|to| to.as_str().unwrap().trim_start_matches("#/components/schemas/")).collect();
+        assert_eq!(RELEASED.iter().map(|body| body.name).collect::<BTreeSet<_>>(), names);
+        let changed = RELEASED.iter().filter(|body| (body.fingerprint_of)(body.json) != body.fingerprint);
+        let changed: Vec<_> = changed.map(|body| (body.name, (body.fingerprint_of)(body.json))).collect();
+        assert!(changed.is_empty(), "a request of the last release is refused when it is repeated: {changed:#?}");
+    }
+
+    #[test]
+    fn what_was_sent_is_in_the_fingerprint_and_what_was_not_leaves_no_trace() {
+        /// Without its optional fields, or without those of its parts.
+        fn bare(json: &Value, schema: &Value, schemas: &Value, keep: bool) -> Value {
+            let named =
+                schema["$ref"].as_str().or_else(|| schema["oneOf"].as_array()?.iter().find_map(|s| s["$ref"].as_str()));
+            let schema = named.map_or(schema, |to| &schemas[to.trim_start_matches("#/components/schemas/")]);
+            match json {
+                Value::Array(items) => items.iter().map(|item| bare(item, &schema["items"], schemas, false)).collect(),
+                Value::Object(fields) => {
+                    let is_kept =
+                        |name: &str| keep || schema["required"].as_array().is_some_and(|r| r.contains(&name.into()));
+                    let fields = fields.iter().filter(|(name, _)| is_kept(name));
+                    let part = |name: &String, value| bare(value, &schema["properties"][name], schemas, false);
+                    Value::Object(fields.map(|(name, value)| (name.clone(), part(name, value))).collect())
+                }
+                other => other.clone(),
+            }
+        }
+        let document = openapi::complete(&router::routes().into_openapi());
+        let schemas = &document["components"]["schemas"];
+        let mut dropped = 0;
+        for body in RELEASED {
+            let whole: Value = serde_json::from_str(body.json).unwrap();
+            let [barest, bare] = [false, true].map(|keep| bare(&whole, &schemas[body.name], schemas, keep));
+            dropped += usize::from(barest != whole) + usize::from(bare != whole);
+            for json in [whole, barest, bare] {
+                assert_eq!((body.again)(json.clone()), json, "{}", body.name);
+            }
+        }
+        assert!(dropped > 10, "only {dropped} bodies have optional fields");
+    }
+
+    #[test]
+    fn an_optional_field_that_is_added_changes_no_fingerprint_of_a_request_without_it() {
+        #[derive(Serialize, Deserialize)]
+        struct Before {
+            sku: String,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+        }
+        #[derive(Serialize, Deserialize)]
+        struct After {
+            sku: String,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            lot: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+        }
+        for sent in [r#"{"sku": "P1"}"#, r#"{"sku": "P1", "reason": "rain"}"#, r#"{"reason":null,"sku":"P1"}"#] {
+            assert_eq!(hex_fingerprint::<Before>(sent), hex_fingerprint::<After>(sent), "{sent}");
+        }
+        let [without, with] = [r#"{"sku": "P1"}"#, r#"{"sku": "P1", "lot": "7"}"#].map(hex_fingerprint::<After>);
+        assert_ne!(without, with);
+    }
+
+    #[test]
+    fn path_precondition_and_content_are_told_apart_and_how_it_is_written_is_not() {
+        let of = |path, precondition, json| {
+            let body: CountStock = serde_json::from_str(json).unwrap();
+            fingerprint(path, precondition, &body).unwrap()
+        };
+        let json = r#"{"sku": "P1", "location": "berlin", "counted": 2, "occurred_at": "2026-11-21T08:30:00Z"}"#;
+        let (one, two) = (Some(Precondition::Revision(1)), Some(Precondition::Revision(2)));
+        let (any, nothing) = (Some(Precondition::Any), Some(Precondition::Nothing));
+        let requests = [
+            ("/a", None, json),
+            ("/b", None, json),
+            ("/a", one, json),
+            ("/a", two, json),
+            ("/a", any, json),
+            ("/a", nothing, json),
+            ("/a", None, r#"{"sku": "P1", "location": "berlin", "counted": 2}"#),
+            ("/a", None, r#"{"sku": "P1", "location": "berlin", "counted": 3}"#),
+        ];
+        let different: BTreeSet<_> = requests.iter().map(|(path, given, json)| of(path, *given, json)).collect();
+        assert_eq!(different.len(), requests.len());
+        let other = r#"{"occurred_at":"2026-11-21T10:30:00.0001+02:00","reference":null,"counted":2,"location":"berlin","sku":"P\u0031"}"#;
+        assert_eq!(of("/a", None, other), of("/a", None, json));
     }
 }
