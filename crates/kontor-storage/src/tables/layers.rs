@@ -7,6 +7,7 @@
 //! The writer only ever touches memory. It waits for the thread that moves only when it has filled two
 //! layers while one was being moved.
 
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,14 +17,10 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 
 use super::engine::{FjallRows, FjallSnapshot, FjallTables, TablesOptions};
+use super::handover::{self, Sorted};
 use super::merge::{Merged, Place};
 use super::recent::{Recent, RecentRange};
 use super::{Batch, Table, TablesError};
-
-/// A layer is moved once it takes this many times the memory of the engine's memtables: rows are better
-/// moved many at a time, since the engine merges its files again and again, by their number. A start after
-/// a kill folds up to three layers again from the journal, some hundred thousand entries.
-const MEMTABLES_PER_LAYER: u64 = 8;
 
 /// Tables on disk. A clone is the same tables; when the last one is dropped, all rows are in the engine.
 #[derive(Clone)]
@@ -75,6 +72,7 @@ struct Mover {
 impl LayeredTables {
     pub(super) fn open(dir: &Path, names: &[&str], options: TablesOptions) -> Result<Self, TablesError> {
         let engine = FjallTables::open(dir, names, options)?;
+        take_over(&engine)?;
         let are_empty = (0..=u8::MAX).map(Table).take(names.len()).map(|table| engine.is_empty(table).into());
         let are_empty = are_empty.collect();
         let new_layer = || Arc::new(Recent::new(names.len()));
@@ -82,7 +80,7 @@ impl LayeredTables {
             engine,
             table_count: names.len(),
             are_empty,
-            layer_bytes: options.memtable_bytes.saturating_mul(MEMTABLES_PER_LAYER),
+            layer_bytes: options.layer_bytes,
             layers: RwLock::new(Layers { version: 0, active: new_layer(), moving: None }),
             seen: AtomicU64::new(0),
             writing: Mutex::new(0),
@@ -158,8 +156,27 @@ impl LayeredTables {
         if self.shared.begin_move() {
             *bytes = 0;
         }
-        self.shared.wait_for_moves()?;
-        self.shared.engine.flush()
+        self.shared.wait_for_moves()
+    }
+}
+
+/// Finishes what a crash interrupted.
+fn take_over(engine: &FjallTables) -> Result<(), TablesError> {
+    let left = handover::read(engine.path()).map_err(|error| failed(engine, error))?;
+    for (name, rows) in &left {
+        let unknown =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("it has rows of {name}, which is no table"));
+        let table = engine.named(name).ok_or_else(unknown).map_err(|error| failed(engine, error))?;
+        engine.ingest(table, rows.iter().map(|(key, value)| (key, value.as_ref())))?;
+    }
+    handover::remove(engine.path()).map_err(|error| failed(engine, error))
+}
+
+fn failed(engine: &FjallTables, source: io::Error) -> TablesError {
+    let path = engine.path().to_owned();
+    match source.kind() {
+        io::ErrorKind::InvalidData => TablesError::Damaged { path, source: Box::new(source) },
+        _ => TablesError::Io { path, source },
     }
 }
 
@@ -190,25 +207,34 @@ impl Shared {
         }
     }
 
-    /// Rows that may run ahead first; the others at last, in one batch. So a crash in between leaves what
-    /// it may leave.
+    /// Rows that may run ahead first; then the others, by way of a file that sees to it that all of them
+    /// come to the engine or none. So a crash in between leaves what it may leave.
     fn move_to_engine(&self, layer: &Recent) -> Result<(), TablesError> {
-        let mut batch = Vec::new();
+        let mut together: Vec<(Table, Sorted)> = Vec::new();
         for table in (0..=u8::MAX).map(Table).take(self.table_count) {
             let Some(rows) = layer.table(table) else { continue };
             if rows.is_cleared {
                 self.engine.clear(table)?;
             }
             if rows.is_exact {
-                batch.reserve(rows.len());
-                // Copies: rows that were written together lie together, and the engine keeps some longer.
-                let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-                batch.extend(rows.newest().map(|(key, value)| (table, copy(key), value.map(copy))));
+                together.push((table, rows.newest().map(|(key, value)| (key.clone(), value.cloned())).collect()));
             } else if rows.len() > 0 {
                 self.engine.ingest(table, rows.newest())?;
             }
         }
-        self.engine.write(batch)
+        // What goes to one table needs no file to be all or nothing.
+        let is_carried = together.len() > 1;
+        if is_carried {
+            let tables = together.iter().map(|(table, rows)| (self.engine.name(*table), rows));
+            handover::write(self.engine.path(), tables).map_err(|error| failed(&self.engine, error))?;
+        }
+        for (table, rows) in &together {
+            self.engine.ingest(*table, rows.iter().map(|(key, value)| (key, value.as_ref())))?;
+        }
+        if is_carried {
+            handover::remove(self.engine.path()).map_err(|error| failed(&self.engine, error))?;
+        }
+        Ok(())
     }
 
     /// Hands the active layer to the thread, unless it is still moving the one before.

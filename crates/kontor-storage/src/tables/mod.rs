@@ -10,6 +10,7 @@
 //! where that is allowed. The journal is the log.
 
 mod engine;
+mod handover;
 mod layers;
 mod memory;
 mod merge;
