@@ -6,8 +6,8 @@
 //! journal again.
 //!
 //! On disk, what was written lately is in memory alone, some ten megabytes of it, and is moved to the
-//! engine in bulk by a thread beside the writer: in order, popular rows once, and without the engine's log
-//! where that is allowed. The journal is the log.
+//! engine in bulk by a thread beside the writer: in order, popular rows once, and past the engine's
+//! log. The journal is the log.
 
 mod engine;
 mod handover;
@@ -165,7 +165,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Writes out and syncs what is in memory, so that the next open is quick and finds all of it. For
+    /// Moves what is in memory to files and syncs them, so that the next open is quick and finds all of it. For
     /// a clean shutdown.
     pub fn flush(&self) -> Result<(), TablesError> {
         match self {
