@@ -1,7 +1,8 @@
 //! `kontor check`: every invariant of a data directory, with figures.
 //!
-//! The journal is folded into fresh tables in a temporary directory and those are looked at. Where
-//! the site is stopped its own tables are compared with them, row by row.
+//! The journal is folded again from its first group into fresh tables in a temporary directory, each
+//! entry checked against the rows before and after it; then the rows are checked against each other.
+//! Where the site is stopped its own tables are compared with them, row by row.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,13 +11,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kontor_core::id::SiteId;
 use kontor_core::record::TABLE_NAMES;
-use kontor_site::check::Report;
-use kontor_site::recover::{self, Terms};
+use kontor_site::check::{self, Count, Report, Rule, Walk};
+use kontor_site::recover::{Progress, Terms};
 use kontor_site::rows::{SnapshotRows, WriterRows};
-use kontor_site::step::Folded;
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{self, LocalReader};
-use kontor_storage::tables::{Table, Tables, TablesOptions};
+use kontor_storage::tables::{Tables, TablesOptions};
 
 use crate::print::{self, Style};
 
@@ -39,95 +39,83 @@ pub(crate) fn run(args: &Args, style: Style) -> anyhow::Result<ExitCode> {
         terms.push((term, Arc::new(LocalReader::open(&dir, &archive, &label)?)));
     }
 
+    let mut report = Report::default();
+    report.figure("groups", groups);
+    report.figure("journal bytes", bytes);
     let scratch = Scratch::new()?;
     let fresh = Tables::fjall(&scratch.0, &TABLE_NAMES, TablesOptions::default())?;
     let sites: Arc<[SiteId]> = Arc::new([site.clone()]);
     let rows = WriterRows::new(fresh.clone(), sites.to_vec());
-    let end = recover::recover(&rows, &site, &terms, |progress| {
-        print::progress(format!("folding {} of {} groups", progress.folded, progress.total));
-    })?;
+    let mut walk = Walk::new(&rows, &site, &terms);
+    let own = own_tables(&args.data, &site)?;
+    if let Ok(own) = &own {
+        check::compare(&own.tables, &mut walk, &mut report, folding)?;
+    }
+    walk.to((u32::MAX, 0), &mut report, folding)?;
     print::progress("checking");
-    let mut report = Report::default();
-    report.figure("groups", groups);
-    report.figure("journal bytes", bytes);
-    let checked = kontor_site::check::check(&SnapshotRows::new(&fresh, sites), &site)?;
-    report.figures.extend(checked.figures);
-    checked.broken.into_iter().for_each(|broken| report.broken(broken));
-    report.broken_total = report.broken_total.max(checked.broken_total);
-    let compared = compare(&args.data, &site, &fresh, &end, &mut report)?;
+    check::rows(&SnapshotRows::new(&fresh, sites), &site, &mut report)?;
     print::progress("");
-    show(&report, compared, style);
-    Ok(if report.broken_total == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    show(&report, own.as_ref().err().copied(), style);
+    Ok(if report.broken_total() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Compares the site's own tables with those folded afresh. Returns why not, if they are not.
-fn compare(
-    data: &Path,
-    site: &SiteId,
-    fresh: &Tables,
-    end: &Folded,
-    report: &mut Report,
-) -> anyhow::Result<Option<&'static str>> {
+/// A site's own tables, locked against its start.
+struct Own {
+    tables: Tables,
+    _directory: DataDir,
+}
+
+/// Opens the site's own tables, or says why they are left alone.
+fn own_tables(data: &Path, site: &SiteId) -> anyhow::Result<Result<Own, &'static str>> {
     let directory = match DataDir::open(data, site.as_str()) {
         Ok(directory) => directory,
-        Err(DirectoryError::Locked { .. }) => return Ok(Some("the site is running, its tables were left alone")),
-        Err(DirectoryError::Copied { .. }) => return Ok(Some("the directory is a copy, its tables were left alone")),
+        Err(DirectoryError::Locked { .. }) => return Ok(Err("the site is running, its tables were left alone")),
+        Err(DirectoryError::Copied { .. }) => return Ok(Err("the directory is a copy, its tables were left alone")),
         Err(error) => return Err(error.into()),
     };
     if !directory.tables_path().exists() {
-        return Ok(Some("there are no tables, they will be built at the next start"));
+        return Ok(Err("there are no tables, they will be built at the next start"));
     }
-    let own = Tables::fjall(&directory.tables_path(), &TABLE_NAMES, TablesOptions::default())?;
-    let folded = recover::folded(&own, site)?;
-    if (folded.term, folded.seq) > (end.term, end.seq) {
-        report.broken(format!(
-            "acknowledged work is missing: the tables have seen group {} of term {}, the journal ends at {}",
-            folded.seq, folded.term, end.seq
-        ));
-        return Ok(None);
-    }
-    if folded != *end {
-        return Ok(Some("the tables are behind the journal and will catch up at the next start"));
-    }
-    let (own, fresh) = (own.snapshot(), fresh.snapshot());
-    let mut rows = 0;
-    for (number, name) in (0..).zip(TABLE_NAMES) {
-        let (mut theirs, mut ours) = (fresh.prefix(Table(number), &[]), own.prefix(Table(number), &[]));
-        loop {
-            match (theirs.next().transpose()?, ours.next().transpose()?) {
-                (None, None) => break,
-                (theirs, ours) if theirs == ours => rows += 1,
-                (theirs, ours) => {
-                    let key = theirs.or(ours).map(|(key, _)| kontor_core::text::hex(&key).to_string());
-                    report.broken(format!("table {name} differs from the journal at key {}", key.unwrap_or_default()));
-                    break;
-                }
-            }
-        }
-    }
-    report.figure("rows equal to the journal's", rows);
-    Ok(None)
+    let tables = Tables::fjall(&directory.tables_path(), &TABLE_NAMES, TablesOptions::default())?;
+    Ok(Ok(Own { tables, _directory: directory }))
+}
+
+fn folding(progress: Progress) {
+    print::progress(format!("folding {} of {} groups", progress.folded, progress.total));
 }
 
 fn show(report: &Report, not_compared: Option<&str>, style: Style) {
+    let (figures, total) = (&report.figures, report.broken_total());
     if style == Style::Json {
         let figures: serde_json::Map<String, serde_json::Value> =
-            report.figures.iter().map(|(what, count)| (what.replace(' ', "_"), (*count).into())).collect();
+            figures.iter().map(|(what, count)| (what.replace(' ', "_"), (*count).into())).collect();
+        let invariants = Rule::ALL.map(|rule| {
+            let Count { looked_at, broken } = report.count(rule);
+            let (name, holds) = (rule.name(), rule.words());
+            serde_json::json!({"name": name, "holds": holds, "looked_at": looked_at, "broken": broken})
+        });
+        let broken = report.broken.iter();
+        let broken: Vec<_> = broken.map(|it| serde_json::json!({"name": it.rule.name(), "what": it.what})).collect();
         print::json(&serde_json::json!({
-            "ok": report.broken_total == 0, "figures": figures, "broken": report.broken,
-            "broken_total": report.broken_total, "tables_not_compared": not_compared,
+            "ok": total == 0, "figures": figures, "invariants": invariants, "broken": broken,
+            "broken_total": total, "tables_not_compared": not_compared,
         }));
         return;
     }
-    let rows = report.figures.iter().map(|(what, count)| vec![(*what).to_owned(), print::grouped(*count)]);
-    print::table(&["looked at", "count"], rows, &[1]);
+    let rows = figures.iter().map(|(what, count)| vec![(*what).to_owned(), print::grouped(*count)]);
+    print::table(&["what is there", "count"], rows, &[1]);
+    let rows = Rule::ALL.map(|rule| {
+        let Count { looked_at, broken } = report.count(rule);
+        vec![rule.words().to_owned(), print::grouped(looked_at), print::grouped(broken)]
+    });
+    print::table(&["what must hold", "looked at", "broken"], rows, &[1, 2]);
     if let Some(why) = not_compared {
         print::line(format!("not compared: {why}"));
     }
-    report.broken.iter().for_each(|broken| print::line(format!("BROKEN  {broken}")));
-    match report.broken_total {
+    report.broken.iter().for_each(|broken| print::line(format!("BROKEN  {}: {}", broken.rule.name(), broken.what)));
+    match total {
         0 => print::line("all invariants hold"),
-        total => print::line(format!("{total} invariants are broken")),
+        total => print::line(format!("{total} violations")),
     }
 }
 
