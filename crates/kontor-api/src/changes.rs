@@ -208,11 +208,6 @@ pub enum Event {
         /// Days since 1970-01-01.
         day: u64,
     },
-    /// An operator allowed the site to write a newer format.
-    FormatRaised {
-        /// Which.
-        format: u8,
-    },
 }
 
 /// What a movement did to one item.

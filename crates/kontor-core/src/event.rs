@@ -153,16 +153,11 @@ pub enum Event {
         /// SHA-256 of the whole key.
         digest: [u8; 32],
     },
-    /// A journal day began: answers remembered seven days before are dropped. The first entry of a
-    /// day: answers remembered earlier on a day that the site had slept up to would go with them.
+    /// A journal day began: answers remembered eight days before are dropped. The first entry of a day:
+    /// answers remembered on it before would go with them.
     DayStarted {
         /// Days since 1970-01-01.
         day: u64,
-    },
-    /// An operator allowed this site to write a newer format.
-    FormatRaised {
-        /// Which.
-        format: u8,
     },
 }
 

@@ -73,7 +73,8 @@ pub fn apply(rows: &mut Overlay<'_>, at: At<'_>, entry: &Entry) -> Result<(), Vi
     products.iter().try_for_each(|id| derive::product(rows, id))
 }
 
-/// The answer that `idempotency` was given before, if its key was used in the last seven days.
+/// The answer that a key was given before, if that was at most seven days ago: today, or on one of the
+/// seven days before, so never less than seven times 24 hours.
 pub fn remembered(
     view: &dyn View,
     site: &SiteId,
@@ -82,7 +83,7 @@ pub fn remembered(
 ) -> Result<Option<Remembered>, ViewError> {
     let mut key = Key::new().fixed(scope);
     key.site(site);
-    for day in (today.saturating_sub(IDEMPOTENCY_DAYS - 1)..=today).rev() {
+    for day in (today.saturating_sub(IDEMPOTENCY_DAYS)..=today).rev() {
         let Some(value) = view.get(Table::answers(day), key.as_bytes())? else { continue };
         let answer: Remembered = decode(Table::answers(day), &value)?;
         // A row of the same table from eight or more days before: the site slept, and has not
@@ -212,7 +213,6 @@ impl SiteRows<'_, '_> {
                 self.put(&**id, &AccessKey { role: *role, digest: *digest, created_at: self.at.time });
             }
             Event::DayStarted { day } => self.day_started(*day)?,
-            Event::FormatRaised { format } => self.site(|row| row.format = *format)?,
         }
         Ok(())
     }
@@ -239,17 +239,16 @@ impl SiteRows<'_, '_> {
         })
     }
 
-    /// Tables of today and of the six days before are read. Tomorrow's is emptied now, while nothing
-    /// uses it; so today's was emptied yesterday, unless the site slept: then the tables of the
-    /// days that it slept through are emptied too, today's with them.
+    /// Tables of today and of the seven days before are read, which is all there are. Today's is emptied
+    /// now, before anything is remembered in it, and with it those of the days that the site slept through.
     fn day_started(&mut self, day: u64) -> Result<(), ViewError> {
         let before = self.get::<SiteRow>(())?.map_or(0, |row| row.day);
         if day <= before {
             return Ok(());
         }
         // Day 0: no day was ever started, so no table is from before.
-        let slept_from = if before == 0 { u64::MAX } else { before.saturating_add(2) };
-        for unused in (slept_from..=day).rev().take(7).chain([day.saturating_add(1)]) {
+        let first = if before == 0 { u64::MAX } else { before.saturating_add(1) };
+        for unused in (first..=day).rev().take(Table::ANSWERS) {
             self.rows.empty(Table::answers(unused));
         }
         self.site(|row| row.day = day)

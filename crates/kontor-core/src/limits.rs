@@ -59,8 +59,8 @@ pub const HOLD_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// Fifteen minutes, what shops give a checkout.
 pub const HOLD_MS_DEFAULT: u64 = 15 * 60_000;
 
-/// Days for which the answer of a key is remembered. Each day has its own table, and the oldest
-/// is emptied whole when a day starts.
+/// Days for which the answer of a key is remembered, of 24 hours each. Each day of the calendar has its own
+/// table, and the oldest is emptied whole when a day starts.
 pub const IDEMPOTENCY_DAYS: u64 = 7;
 
 /// Reservations named as being at risk in one answer; the list itself is paged.

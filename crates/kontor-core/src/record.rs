@@ -29,6 +29,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::id::SiteId;
+use crate::limits::IDEMPOTENCY_DAYS;
 use crate::view::ViewError;
 
 /// A table: an ordered map from keys to values.
@@ -89,7 +90,10 @@ impl Table {
     /// Access keys.
     pub const KEYS: Self = Self(13);
 
-    /// The remembered answers of a day. Eight tables in turn: seven are read, one is empty.
+    /// Tables of remembered answers: one for today and one for each day before that is remembered.
+    pub(crate) const ANSWERS: usize = 8;
+
+    /// The remembered answers of a day.
     pub(crate) const fn answers(day: u64) -> Self {
         Self(14 + (day % 8) as u8)
     }
@@ -105,6 +109,8 @@ impl Table {
         TABLE_NAMES[usize::from(self.0)]
     }
 }
+
+const _: () = assert!(IDEMPOTENCY_DAYS + 1 == Table::ANSWERS as u64);
 
 /// A key being written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,20 +6,12 @@ use crate::record::{Key, Primary, Table};
 use crate::time::Stamp;
 
 /// One per site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRow {
     /// The greatest stamp among the site's edits.
     pub stamp: Stamp,
     /// The journal day that has started; remembered answers are kept by day.
     pub day: u64,
-    /// The format of groups that an operator has allowed this site to write.
-    pub format: u8,
-}
-
-impl Default for SiteRow {
-    fn default() -> Self {
-        Self { stamp: Stamp::default(), day: 0, format: crate::group::FORMAT }
-    }
 }
 
 impl Primary for SiteRow {

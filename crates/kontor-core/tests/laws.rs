@@ -532,8 +532,8 @@ fn shared_rows(tables: &Tables) -> Vec<(Table, Bytes, Vec<u8>)> {
     let rows = rows.map(|((table, key), value)| (*table, key.clone(), value.to_vec()));
     let sites = tables.rows.iter().filter(|((table, _), _)| table.name() == "sites");
     let sites = sites.map(|((table, key), value)| {
-        let SiteRow { stamp, format, .. } = decode(*table, value).expect("a row");
-        (*table, key.clone(), [stamp.0.to_be_bytes().as_slice(), &[format]].concat())
+        let SiteRow { stamp, .. } = decode(*table, value).expect("a row");
+        (*table, key.clone(), stamp.0.to_be_bytes().to_vec())
     });
     rows.chain(sites).collect()
 }

@@ -305,7 +305,6 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
         },
         Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
         Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
-        Event::FormatRaised { format } => changes::Event::FormatRaised { format: *format },
     })
 }
 

@@ -111,7 +111,6 @@ fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
             // A deadline changes no level, and the rest is for operators.
             event::Event::ReservationExtended { .. }
             | event::Event::KeyCreated { .. }
-            | event::Event::FormatRaised { .. }
             | event::Event::DayStarted { .. } => {}
         }
     }

@@ -65,14 +65,14 @@ impl Feed {
                 let Some((newest, _)) = groups.last() else { break };
                 seq = *newest;
                 for (at, bytes) in groups.iter().filter(|(at, _)| *at <= last) {
-                    if read >= FEED_BYTES_MAX {
+                    if read >= FEED_BYTES_MAX || items.len() >= limit {
                         break;
                     }
-                    read += bytes.len();
                     let group = group::decode(bytes)?;
                     for (index, entry) in (0..).zip(group.entries) {
                         let position = Position { term: *term, seq: *at, index };
-                        if position > after && items.len() < limit {
+                        if position > after && items.len() < limit && read < FEED_BYTES_MAX {
+                            read += group::encode_entry(&entry).len();
                             let (site, recorded_at) = (group.header.site.clone(), group.header.time);
                             items.push(FeedItem { position, site, recorded_at, entry });
                         }

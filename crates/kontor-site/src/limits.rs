@@ -27,9 +27,9 @@ pub const PAGE_MAX: usize = 1_000;
 /// Entries of one answer of the feed.
 pub const FEED_ENTRIES_MAX: usize = 1_000;
 
-/// Bytes of groups, as they are stored, that one answer of the feed is made from. What they become
-/// on the wire is some ten times as much, and is held in memory for as long as its reader is slow.
-pub const FEED_BYTES_MAX: usize = 256 << 10;
+/// Bytes of entries, unpacked, after which an answer of the feed takes no more. What they become on the
+/// wire is some five times as much, and is held in memory for as long as its reader is slow.
+pub const FEED_BYTES_MAX: usize = 128 << 10;
 
 /// How far the wall clock may step before the site keeps its own time and raises an alarm.
 pub const CLOCK_STEP_MS_MAX: u64 = 2_000;

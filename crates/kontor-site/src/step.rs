@@ -291,16 +291,23 @@ impl<V: View> Step<V> {
             own.push(Command::EndDueHolds { ids: due.map(|(_, id)| *id).collect() });
         }
         let timer_tried = !own.is_empty();
+        let mut day_started = true;
         for command in own {
+            let starts_day = matches!(command, Command::StartDay);
             // What the site wants of itself is never refused; it fails only if rows cannot be read.
             if let Err(error) = draft.decide(&own_request(command)) {
                 tracing::error!("The site could not see to its own timers: {error}");
+                day_started &= !starts_day;
             }
         }
         while draft.has_room()
             && let Some((ticket, request)) = self.waiting.pop_front()
         {
-            let answer = draft.decide(&request);
+            // An answer that is remembered before its day has started would be forgotten when it starts.
+            let answer = match day_started {
+                true => draft.decide(&request),
+                false => Err(NotDone::Failed("the day could not be started".into())),
+            };
             answers.push((ticket, answer));
         }
         let Draft { body, rows, now, .. } = draft;

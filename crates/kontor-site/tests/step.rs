@@ -1,13 +1,18 @@
 //! The step, driven by hand: what is decided on which rows.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::cell::Cell;
+
+use bytes::Bytes;
 use kontor_core::command::{Command, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::id::{Actor, LocationId, RequestId, SiteId, Sku};
 use kontor_core::product::Selling;
 use kontor_core::quantity::Quantity;
+use kontor_core::record::Table;
 use kontor_core::refusal::Refusal;
 use kontor_core::text::Title;
 use kontor_core::time::SiteTime;
+use kontor_core::view::{KeyRange, View, ViewError};
 use kontor_site::rows::{WriterRows, in_memory};
 use kontor_site::step::{Appended, Folded, Input, NotDone, Output, Step, Writer};
 
@@ -33,32 +38,74 @@ fn issue() -> Command {
 /// A ticket, and whether what was done had been done before.
 type Told = (u64, Result<bool, NotDone>);
 
+/// Rows that can be told to fail, and to break whatever rule reads them.
+struct Moody {
+    rows: WriterRows,
+    mood: Cell<Mood>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Good,
+    /// Reading this table fails.
+    Fails(Table),
+    /// Reading this table breaks the rule that reads it.
+    Breaks(Table),
+}
+
+impl View for Moody {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, ViewError> {
+        match self.mood.get() {
+            Mood::Fails(of) if of == table => Err(ViewError { table: table.name(), why: "as it was told".into() }),
+            Mood::Breaks(of) if of == table => panic!("as it was told"),
+            _ => self.rows.get(table, key),
+        }
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        each: &mut dyn FnMut(&[u8], &Bytes) -> bool,
+    ) -> Result<(), ViewError> {
+        self.rows.scan(table, range, each)
+    }
+
+    fn sites(&self) -> &[SiteId] {
+        self.rows.sites()
+    }
+}
+
 /// Feeds the inputs, does what the site wants done, and answers what was told and whether an
 /// append is on its way.
-fn feed(step: &mut Step<WriterRows>, inputs: Vec<Input>) -> (Vec<Told>, bool) {
+fn feed(step: &mut Step<Moody>, inputs: Vec<Input>) -> (Vec<Told>, bool) {
+    feed_at(NOW, step, inputs)
+}
+
+fn feed_at(now: SiteTime, step: &mut Step<Moody>, inputs: Vec<Input>) -> (Vec<Told>, bool) {
     let (mut told, mut appending) = (Vec::new(), false);
     let mut inputs = inputs;
     loop {
-        for output in step.step(NOW, inputs.drain(..)) {
+        for output in step.step(now, inputs.drain(..)) {
             match output {
                 Output::Append { .. } => appending = true,
                 Output::Write { changes, folded } => {
-                    step.rows().write(&changes, folded.encode(), step.site()).unwrap();
+                    step.rows().rows.write(&changes, folded.encode(), step.site()).unwrap();
                 }
                 Output::Answer { ticket, answer } => told.push((ticket, answer.map(|answer| answer.replayed))),
                 Output::Halt(why) => panic!("{why}"),
             }
         }
-        if !step.has_work(NOW) {
+        if !step.has_work(now) {
             return (told, appending);
         }
     }
 }
 
 /// A step with one unit of one item on the shelf.
-fn stocked() -> Step<WriterRows> {
+fn stocked() -> Step<Moody> {
     let site = SiteId::parse("main").unwrap();
-    let rows = WriterRows::new(in_memory(), vec![site.clone()]);
+    let rows = Moody { rows: WriterRows::new(in_memory(), vec![site.clone()]), mood: Cell::new(Mood::Good) };
     let writer = Writer { site, term: 1, epoch: 1, nonce: 1 };
     let mut step = Step::new(rows, writer, Folded { term: 1, ..Folded::start() }).unwrap();
     let Command::Issue { lines, note } = issue() else { unreachable!() };
@@ -108,4 +155,40 @@ fn a_full_disk_does_not_deny_what_is_durable() {
     let [(6, Err(NotDone::NotWritten(_))), (6, Err(NotDone::NotWritten(_))), (4, Ok(true))] = told[..] else {
         panic!("what happened is not taken back, what did not is not told: {told:?}");
     };
+}
+
+/// A rule that breaks refuses its own command, takes back what it had begun, and nothing else: commands
+/// before and after it in the same group are decided.
+#[test]
+fn a_rule_that_panics_costs_its_own_command_and_the_site_goes_on() {
+    let mut step = stocked();
+    step.rows().mood.set(Mood::Breaks(Table::STOCK));
+    let open = |name: &str| Command::OpenLocation {
+        id: LocationId::parse(name).unwrap(),
+        name: Title::parse("Another").unwrap(),
+    };
+    assert!(feed(&mut step, vec![input(4, open("north")), input(5, issue()), input(6, open("south"))]).1);
+    let (told, _) = feed(&mut step, durable());
+    let [(4, Ok(false)), (5, Err(NotDone::Failed(_))), (6, Ok(false))] = &told[..] else {
+        panic!("one command broke: {told:?}");
+    };
+    step.rows().mood.set(Mood::Good);
+    assert!(feed(&mut step, vec![input(5, issue())]).1);
+    assert!(matches!(feed(&mut step, durable()).0[..], [(5, Ok(false))]), "its key was not used up");
+}
+
+/// Answers are kept by day, and a table that begins a day is empty: nothing is remembered before that.
+#[test]
+fn nothing_is_decided_on_a_day_that_could_not_be_started() {
+    let mut step = stocked();
+    let tomorrow = NOW.plus(86_400_000);
+    step.rows().mood.set(Mood::Fails(Table::SITES));
+    let (told, appending) = feed_at(tomorrow, &mut step, vec![input(4, issue())]);
+    assert!(matches!(told[..], [(4, Err(NotDone::Failed(_)))]) && !appending, "{told:?}");
+
+    step.rows().mood.set(Mood::Good);
+    assert!(feed_at(tomorrow, &mut step, vec![input(4, issue())]).1);
+    assert!(matches!(feed_at(tomorrow, &mut step, durable()).0[..], [(4, Ok(false))]));
+    let (told, appending) = feed_at(tomorrow, &mut step, vec![input(4, issue())]);
+    assert!(matches!(told[..], [(4, Ok(true))]) && !appending, "{told:?}");
 }

@@ -274,7 +274,6 @@ fn told(before: &Shop, event: &Event) -> String {
         Event::LocationRenamed { id, name } => format!("{id} is called {name}"),
         Event::DayStarted { day } => format!("day {}", day - DAY_ONE),
         Event::KeyCreated { id, .. } => format!("key {id}"),
-        Event::FormatRaised { format } => format!("format {format}"),
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(promise: &str, expected: &T, 
     if expected == found { Ok(()) } else { Err(broken(promise, expected, found)) }
 }
 
-/// Days for which an answer is promised to be remembered, today included. Said here again: the oracle
+/// Days of the calendar before today whose answers are promised to be remembered: never less than seven
+/// times 24 hours. Said here again: the oracle
 /// takes nobody's word for a promise.
 const REMEMBERED_DAYS: u64 = 7;
 
@@ -350,10 +351,10 @@ impl Oracle {
         before.is_some_and(|(key, before)| key.fingerprint == before.fingerprint)
     }
 
-    /// The answer that a key must be given again at `now`: those of today and the six days before.
+    /// The answer that a key must be given again at `now`: those of today and the seven days before.
     fn remembered(&self, scope: &[u8; 16], now: SiteTime) -> Option<&Remembered> {
         let kept = self.answered.get(scope)?;
-        (kept.recorded_at.day() + REMEMBERED_DAYS > now.day()).then_some(kept)
+        (kept.recorded_at.day() + REMEMBERED_DAYS >= now.day()).then_some(kept)
     }
 }
 

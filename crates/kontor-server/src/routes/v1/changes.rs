@@ -229,7 +229,7 @@ async fn stream(app: &App, feed: Feed, after: Position, public: bool) -> Result<
 }
 
 /// Sends batch after batch. The next is read when the one before is on its way, so that a slow
-/// receiver makes its own stream late and costs no memory.
+/// receiver makes its own stream late and costs the texts of a few batches.
 async fn tell(
     mut feed: Feed,
     mut sender: Sender<Bytes, axum::Error>,
@@ -240,19 +240,23 @@ async fn tell(
     let mut text = Bytes::from_static(b"retry: 2000\n\n");
     let mut found = first;
     loop {
-        if !text.is_empty() && sender.send_data(text).await.is_err() {
+        if sender.send_data(text).await.is_err() {
             return Ok(());
         }
-        text = events(&found.items)?;
-        if !found.items.is_empty() {
+        if found.items.is_empty() {
             found = batch(&feed, found.next, STREAM_BATCH, public).await?;
-            continue;
         }
-        match timeout(HEARTBEAT, feed.wait(found.next)).await {
-            Ok(true) => found = batch(&feed, found.next, STREAM_BATCH, public).await?,
-            Ok(false) => return Ok(()),
-            Err(_) => text = Bytes::from_static(b": still here\n\n"),
+        while found.items.is_empty() {
+            match timeout(HEARTBEAT, feed.wait(found.next)).await {
+                Ok(true) => found = batch(&feed, found.next, STREAM_BATCH, public).await?,
+                Ok(false) => return Ok(()),
+                Err(_) => break,
+            }
         }
+        text = match std::mem::take(&mut found.items) {
+            nothing if nothing.is_empty() => Bytes::from_static(b": still here\n\n"),
+            items => events(&items)?,
+        };
     }
 }
 
