@@ -11,5 +11,6 @@ mod commands;
 mod disk_faults;
 mod durable;
 mod power_cut;
+mod pressure;
 mod retail;
 mod support;

@@ -37,8 +37,8 @@ impl Client {
 
     /// Sends a write under an idempotency key.
     pub(crate) fn post(&mut self, path: &str, key: &str, body: &Value) -> io::Result<Answer> {
-        let headers = [("X-API-Key", KEY), ("Idempotency-Key", key), ("Content-Type", "application/json")];
-        self.send("POST", path, &headers, body.to_string().as_bytes())
+        self.begin_post(path, key, body)?;
+        self.end(false)
     }
 
     /// Sends anything with a well-formed frame; `abuse.rs` writes the other kind by itself.
@@ -49,6 +49,18 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Answer> {
+        self.begin(method, path, headers, body)?;
+        self.end(method == "HEAD")
+    }
+
+    /// Sends a write under an idempotency key, and leaves its answer for [`Client::end`].
+    pub(crate) fn begin_post(&mut self, path: &str, key: &str, body: &Value) -> io::Result<()> {
+        let headers = [("X-API-Key", KEY), ("Idempotency-Key", key), ("Content-Type", "application/json")];
+        self.begin("POST", path, &headers, body.to_string().as_bytes())
+    }
+
+    /// Sends a request whose answer is read later.
+    pub(crate) fn begin(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -62,7 +74,15 @@ impl Client {
             None => BufReader::new(connect(self.address)?),
         };
         connection.get_mut().write_all(&bytes)?;
-        let answer = read_answer(&mut connection, method == "HEAD")?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Reads the answer to what was begun.
+    pub(crate) fn end(&mut self, is_head: bool) -> io::Result<Answer> {
+        let nothing = || Error::new(ErrorKind::NotConnected, "nothing was begun");
+        let mut connection = self.connection.take().ok_or_else(nothing)?;
+        let answer = read_answer(&mut connection, is_head)?;
         if answer.header("connection") != Some("close") {
             self.connection = Some(connection);
         }
