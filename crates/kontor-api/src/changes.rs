@@ -198,6 +198,46 @@ pub enum Event {
         /// What it held.
         lines: Vec<ReservationLine>,
     },
+    /// A product was deleted.
+    ProductDeleted {
+        /// Which.
+        id: String,
+    },
+    /// What a product says in a market was set.
+    ListingChanged {
+        /// Of which product.
+        id: String,
+        /// Where.
+        market: String,
+    },
+    /// An import began.
+    JobStarted {
+        /// Which.
+        id: String,
+    },
+    /// Lines of an import, or of a list of products, were done.
+    LinesDone {
+        /// Of which import, if of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        job: Option<String>,
+        /// The first line.
+        from_line: u64,
+        /// The last line.
+        through_line: u64,
+    },
+    /// An import has come to its end.
+    JobFinished {
+        /// Which.
+        id: String,
+    },
+    /// Lines of an import were put back.
+    JobUndone {
+        /// Of which import.
+        id: String,
+        /// The first of them; the last ones go first.
+        from_line: u64,
+    },
     /// An access key was made.
     KeyCreated {
         /// The public part of the key.

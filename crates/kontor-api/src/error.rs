@@ -71,6 +71,8 @@ codes! {
     UnknownLocation "unknown_location" 404 false true "There is no such location";
     /// No reservation of this site has this id.
     UnknownReservation "unknown_reservation" 404 false true "There is no such reservation";
+    /// No import of this site has this id.
+    UnknownJob "unknown_job" 404 false true "There is no such job";
     /// The path exists, but not with this method. `Allow` says which ones there are.
     MethodNotAllowed "method_not_allowed" 405 false true "The method is not allowed here";
     /// The answer cannot be given in a media type that `Accept` names.
@@ -87,6 +89,14 @@ codes! {
     ReservationEnded "reservation_ended" 409 false true "The reservation has ended";
     /// The product is no longer for sale.
     ProductArchived "product_archived" 409 false true "The product is archived";
+    /// The product is not for sale yet.
+    ProductDraft "product_draft" 409 false true "The product is a draft";
+    /// What is to be deleted still has stock or promises.
+    ProductInUse "product_in_use" 409 false true "It still has stock or promises";
+    /// An import takes every line once; `expected` is the line at which it goes on.
+    JobPosition "job_position" 409 false true "The job is at another line";
+    /// The job is not in a state in which this can be done; `status_now` says in which.
+    JobState "job_state" 409 false true "The job cannot do this now";
     /// Something has this name already.
     AlreadyExists "already_exists" 409 false true "It exists already";
     /// The reference was used before by another request; `position` says by which entry.

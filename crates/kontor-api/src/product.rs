@@ -24,6 +24,8 @@ pub enum Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// Not for sale yet.
+    Draft,
     /// For sale.
     Active,
     /// No longer for sale; its stock and history stay.

@@ -2,8 +2,12 @@
 //! is wanted, never what it leads to.
 
 use crate::access::Role;
-use crate::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
-use crate::product::{Selling, Status};
+use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
+use crate::job::{JobKind, JobOptions, JobStep, LineDone, Source};
+use crate::product::Selling;
+use crate::product::edit::{ProductEdit, VariantEdit};
+use crate::product::listing::ListingEdit;
+use crate::product::text::MarketId;
 use crate::quantity::Quantity;
 use crate::text::{Reason, Reference, Title};
 use crate::time::SiteTime;
@@ -11,51 +15,76 @@ use crate::time::SiteTime;
 /// Everything that changes anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Adds a product with its first variant.
-    CreateProduct {
-        /// Equal to the SKU if not given.
-        id: Option<ProductId>,
-        /// Of the first variant.
-        sku: Sku,
-        /// What shoppers read.
-        title: Title,
-        /// How the first variant is sold.
-        selling: Selling,
-    },
-    /// Changes fields of a product.
-    ChangeProduct {
+    /// Sets fields of a product and of its variants, all or nothing. What is so already is no change, and
+    /// an edit that changes nothing leaves no trace.
+    EditProduct {
         /// Which.
         id: ProductId,
-        /// The new title.
-        title: Option<Title>,
-        /// The new status.
-        status: Option<Status>,
+        /// What is set.
+        edit: Box<ProductEdit>,
         /// The revision that the caller has seen; another one refuses.
         expected: Option<u64>,
+        /// Whether there must be such a product.
+        must: Must,
+        /// Whether there must be such variants as the edit names.
+        variants: Must,
     },
-    /// Adds a variant to a product.
-    AddVariant {
-        /// To which.
+    /// Deletes a product that has neither stock nor promises.
+    DeleteProduct {
+        /// Which.
         id: ProductId,
-        /// The new unit.
-        sku: Sku,
-        /// What tells it from the others.
-        title: Option<Title>,
-        /// How it is sold.
-        selling: Selling,
-    },
-    /// Changes a variant of a product.
-    ChangeVariant {
-        /// Of which.
-        id: ProductId,
-        /// Which variant.
-        sku: Sku,
-        /// The new title.
-        title: Option<Title>,
-        /// How it is sold from now on.
-        selling: Option<Selling>,
-        /// The revision of the product that the caller has seen.
+        /// The revision that the caller has seen.
         expected: Option<u64>,
+    },
+    /// Sets fields of what a product says in a market.
+    EditListing {
+        /// Of which product.
+        id: ProductId,
+        /// Where.
+        market: MarketId,
+        /// What is set.
+        edit: Box<ListingEdit>,
+        /// The revision of the listing that the caller has seen; 0 if there was none.
+        expected: Option<u64>,
+    },
+    /// Makes or changes many products, each on its own: what is refused of one is told in the event,
+    /// and the others are done. Stops before the entry is full; the event says at which line.
+    UpsertProducts {
+        /// The import that these lines are of.
+        step: Option<JobStep>,
+        /// What is wanted, by ascending lines.
+        items: Vec<UpsertItem>,
+    },
+    /// Begins an import.
+    StartJob {
+        /// Given by the caller, or else by the site.
+        id: Option<JobId>,
+        /// Of what.
+        kind: JobKind,
+        /// What it is read from: the name of a file.
+        source: Source,
+        /// SHA-256 of the file.
+        digest: [u8; 32],
+        /// How it is read, in the caller's own words; what a resumed import is compared with.
+        options: JobOptions,
+    },
+    /// Notes what became of lines of an import that were done by commands of their own.
+    AdvanceJob {
+        /// Which lines of which import.
+        step: JobStep,
+        /// What was done, by ascending lines.
+        done: Vec<LineDone>,
+    },
+    /// Ends an import: all its lines have been seen.
+    FinishJob {
+        /// Which.
+        id: JobId,
+    },
+    /// Puts back what an import has done, the last lines first, as many as fit into an entry. To be given
+    /// again until the event says that nothing is left.
+    UndoJob {
+        /// Which.
+        id: JobId,
     },
     /// Opens a location, with this site as its home.
     OpenLocation {
@@ -176,6 +205,48 @@ pub enum Command {
     },
     /// Starts a journal day. The site gives itself this command.
     StartDay,
+}
+
+/// Whether what a command names must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    /// It must not: it is made.
+    Create,
+    /// It must.
+    Exist,
+    /// It is made if it is not there.
+    Either,
+}
+
+/// One of many products.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpsertItem {
+    /// The line that it stands on, from 1.
+    pub line: u64,
+    /// Which product; the one that has the first SKU of the edit, if not given.
+    pub id: Option<ProductId>,
+    /// What is set.
+    pub edit: ProductEdit,
+}
+
+impl Command {
+    /// Makes a product with one variant; its id is the SKU if it has no other.
+    pub fn create_product(id: Option<ProductId>, sku: Sku, title: Title, selling: Selling) -> Self {
+        let id = id.unwrap_or_else(|| sku.clone().into());
+        let edit = Box::new(ProductEdit::titled(title, sku, selling));
+        Self::EditProduct { id, edit, expected: None, must: Must::Create, variants: Must::Create }
+    }
+
+    /// Changes fields of a product that is there.
+    pub fn change_product(id: ProductId, edit: ProductEdit, expected: Option<u64>) -> Self {
+        Self::EditProduct { id, edit: Box::new(edit), expected, must: Must::Exist, variants: Must::Exist }
+    }
+
+    /// Adds a variant to a product that is there.
+    pub fn add_variant(id: ProductId, variant: VariantEdit) -> Self {
+        let edit = Box::new(ProductEdit { variants: vec![variant], ..ProductEdit::default() });
+        Self::EditProduct { id, edit, expected: None, must: Must::Exist, variants: Must::Create }
+    }
 }
 
 /// Units of one item.

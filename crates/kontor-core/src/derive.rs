@@ -5,31 +5,76 @@ use std::collections::BTreeSet;
 
 use crate::id::{ProductId, Sku};
 use crate::overlay::Overlay;
-use crate::product::{self, Claim, Item, Product, Sibling};
-use crate::record::{Derived, KeyParts, Primary, encode};
+use crate::product::listing::{Listing, ListingSibling};
+use crate::product::merge::{merge, merge_listing};
+use crate::product::text::MarketId;
+use crate::product::{Claim, GtinUse, Item, Product, Sibling};
+use crate::record::{Derived, EMPTY, Key, KeyParts, Primary, encode};
 use crate::view::{KeyRange, View, ViewError, derived, rows_of_sites};
 
-/// Recomputes the merged product and the items of all its SKUs, of those before and those now.
-pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId) -> Result<(), ViewError> {
+/// Recomputes the merged product and all that follows from it: what a sale must know of its SKUs, of
+/// those before and those now; the uses of its GTINs; and, if it was made or deleted, its listings.
+pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId, ends: bool) -> Result<(), ViewError> {
     let before: Option<Product> = derived(rows, id)?;
     let now = merged(rows, id)?;
-    let mut skus = BTreeSet::new();
-    for product in before.iter().chain(&now) {
-        skus.extend(product.variants.iter().map(|variant| variant.sku.clone()));
+    let variants = |product: &Option<Product>| -> BTreeSet<Sku> {
+        product.iter().flat_map(|product| &product.variants).map(|variant| variant.sku.clone()).collect()
+    };
+    let (gone, there) = (variants(&before), variants(&now));
+    differ(rows, GtinUse::TABLE, gtins(id, before.as_ref()), gtins(id, now.as_ref()));
+    set::<Product>(rows, id, now.as_ref());
+    if let Some(product) = &now {
+        for variant in &product.variants {
+            let (product, status, selling) = (id.clone(), product.status, variant.selling);
+            sold_as(rows, &variant.sku, Item { product, status, selling })?;
+        }
     }
-    set::<Product>(rows, id, now);
-    skus.iter().try_for_each(|sku| item(rows, sku))
+    gone.difference(&there).try_for_each(|sku| given_up(rows, sku, id))?;
+    if ends {
+        markets(rows, id)?.iter().try_for_each(|market| listing(rows, id, market))?;
+    }
+    Ok(())
+}
+
+/// Recomputes what a product says of its own in a market.
+pub(crate) fn listing(rows: &mut Overlay<'_>, id: &ProductId, market: &MarketId) -> Result<(), ViewError> {
+    let now = merged_listing(rows, id, market)?;
+    set::<Listing>(rows, (id, market), now.as_ref());
+    Ok(())
 }
 
 /// The product that the siblings of all sites add up to.
 pub fn merged(rows: &dyn View, id: &ProductId) -> Result<Option<Product>, ViewError> {
-    Ok(product::merge(&rows_of_sites::<Sibling>(rows, id)?))
+    Ok(merge(&rows_of_sites::<Sibling>(rows, id)?))
 }
 
-/// Recomputes what a sale must know of a SKU. Where several products use one SKU, the one with the
-/// smallest id is sold, at every site alike.
-fn item(rows: &mut Overlay<'_>, sku: &Sku) -> Result<(), ViewError> {
-    let prefix = crate::record::Key::new().text(sku.as_str());
+/// What the siblings of all sites add up to in a market.
+pub fn merged_listing(rows: &dyn View, id: &ProductId, market: &MarketId) -> Result<Option<Listing>, ViewError> {
+    let siblings = rows_of_sites::<ListingSibling>(rows, (id, market))?;
+    if siblings.is_empty() {
+        return Ok(None);
+    }
+    Ok(merge_listing(&rows_of_sites::<Sibling>(rows, id)?, &siblings))
+}
+
+/// A product has a variant: it is sold as that, unless a product with a smaller id has it too. Where
+/// several products use one SKU, the one with the smallest id is sold, at every site alike.
+///
+/// Asked before it is looked for: the SKU's row says who has it, and only its loss makes a search.
+fn sold_as(rows: &mut Overlay<'_>, sku: &Sku, item: Item) -> Result<(), ViewError> {
+    let now: Option<Item> = derived(rows, sku)?;
+    if now.is_none_or(|now| now.product >= item.product) {
+        set::<Item>(rows, sku, Some(&item));
+    }
+    Ok(())
+}
+
+/// A product has a variant no more: it is sold as another product's, if one claims it.
+fn given_up(rows: &mut Overlay<'_>, sku: &Sku, by: &ProductId) -> Result<(), ViewError> {
+    if derived::<Item>(rows, sku)?.is_some_and(|now| now.product != *by) {
+        return Ok(());
+    }
+    let prefix = Key::new().text(sku.as_str());
     let mut users = BTreeSet::new();
     let end = prefix.end();
     let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
@@ -41,19 +86,46 @@ fn item(rows: &mut Overlay<'_>, sku: &Sku) -> Result<(), ViewError> {
     let mut found = None;
     for id in users {
         let Some(product) = derived::<Product>(rows, &id)? else { continue };
-        if let Some(variant) = product.variants.iter().find(|variant| variant.sku == *sku) {
+        if let Some(variant) = product.variant(sku) {
             found = Some(Item { product: id, status: product.status, selling: variant.selling });
             break;
         }
     }
-    set::<Item>(rows, sku, found);
+    set::<Item>(rows, sku, found.as_ref());
     Ok(())
 }
 
-fn set<D: Derived>(rows: &mut Overlay<'_>, key: D::Key<'_>, value: Option<D>) {
+/// The markets in which any site has said something of a product.
+fn markets(rows: &dyn View, id: &ProductId) -> Result<BTreeSet<MarketId>, ViewError> {
+    let prefix = Listing::prefix(id);
+    let mut markets = BTreeSet::new();
+    let end = prefix.end();
+    let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
+    rows.scan(ListingSibling::TABLE, range, &mut |key, _| {
+        let market = KeyParts(&key[prefix.as_bytes().len()..]).text();
+        markets.extend(market.and_then(|id| MarketId::parse(id).ok()));
+        true
+    })?;
+    Ok(markets)
+}
+
+/// The keys of a product's GTINs.
+fn gtins(id: &ProductId, product: Option<&Product>) -> BTreeSet<Vec<u8>> {
+    let variants = product.into_iter().flat_map(|product| &product.variants);
+    let keys = variants.filter_map(|variant| Some(GtinUse::key((variant.gtin.as_ref()?, id, &variant.sku))));
+    keys.map(Key::into_bytes).collect()
+}
+
+/// Puts rows that are new, and deletes those that are gone.
+fn differ(rows: &mut Overlay<'_>, table: crate::record::Table, before: BTreeSet<Vec<u8>>, now: BTreeSet<Vec<u8>>) {
+    before.difference(&now).for_each(|key| rows.delete(table, key.clone()));
+    now.difference(&before).for_each(|key| rows.put(table, key.clone(), EMPTY));
+}
+
+fn set<D: Derived>(rows: &mut Overlay<'_>, key: D::Key<'_>, value: Option<&D>) {
     let key = D::key(key).into_bytes();
     match value {
-        Some(value) => rows.put(D::TABLE, key, encode(&value)),
+        Some(value) => rows.put(D::TABLE, key, encode(value)),
         None => rows.delete(D::TABLE, key),
     }
 }

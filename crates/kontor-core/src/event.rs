@@ -3,70 +3,30 @@
 //! The order of variants and fields is the format (postcard): version 1. A released version never
 //! changes; a new one is a new module with a function from this one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
 use crate::command::Idempotency;
-use crate::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use crate::job::{JobLine, JobStarted, JobUndone, LinesDone};
 use crate::movement::MovementKind;
-use crate::product::{Selling, Status};
+use crate::product::edit::ProductEdit;
+use crate::product::field::Conflict;
+use crate::product::listing::ListingEdit;
+use crate::product::text::MarketId;
 use crate::reservation::{ReservationLine, ReservationStatus};
 use crate::text::{Reason, Reference, Title};
-use crate::time::{SiteTime, Stamp};
+use crate::time::{SeenStamps, SiteTime, Stamp};
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// A product was added with its first variant.
-    ProductCreated {
-        /// Which.
-        id: ProductId,
-        /// Of the first variant.
-        sku: Sku,
-        /// What shoppers read.
-        title: Title,
-        /// How the first variant is sold.
-        selling: Selling,
-        /// Of the edit.
-        stamp: Stamp,
-    },
-    /// Fields of a product were set.
-    ProductChanged {
-        /// Which.
-        id: ProductId,
-        /// The new title.
-        title: Option<Title>,
-        /// The new status.
-        status: Option<Status>,
-        /// Of the edit.
-        stamp: Stamp,
-    },
-    /// A variant was added.
-    VariantAdded {
-        /// To which product.
-        id: ProductId,
-        /// The new unit.
-        sku: Sku,
-        /// What tells it from the others.
-        title: Option<Title>,
-        /// How it is sold.
-        selling: Selling,
-        /// Of the edit.
-        stamp: Stamp,
-    },
-    /// Fields of a variant were set.
-    VariantChanged {
-        /// Of which product.
-        id: ProductId,
-        /// Which variant.
-        sku: Sku,
-        /// The new title.
-        title: Option<Title>,
-        /// How it is sold from now on.
-        selling: Option<Selling>,
-        /// Of the edit.
-        stamp: Stamp,
-    },
+    /// Fields of a product were set; it may have been made or deleted with that.
+    ProductEdited(Arc<ProductEdited>),
+    /// Fields of what a product says in a market were set.
+    ListingEdited(Arc<ListingEdited>),
     /// A location was opened, with the writing site as its home.
     LocationOpened {
         /// Which.
@@ -159,6 +119,59 @@ pub enum Event {
         /// Days since 1970-01-01.
         day: u64,
     },
+    /// An import began.
+    JobStarted(Arc<JobStarted>),
+    /// What became of lines of an import, or of a list that was given at once.
+    LinesDone(Arc<LinesDone>),
+    /// An import has come to its end.
+    JobFinished {
+        /// Which.
+        id: JobId,
+    },
+    /// Lines of an import were put back, the last first.
+    JobUndone(Arc<JobUndone>),
+}
+
+/// An edit of a product, by somebody who had seen it as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductEdited {
+    /// Which.
+    pub id: ProductId,
+    /// Of the edit; greater than every stamp that the writer had folded.
+    pub stamp: Stamp,
+    /// What the writer knew of other sites' edits of it.
+    pub seen: SeenStamps,
+    /// The revision that it made, as the writer counted.
+    pub revision: u64,
+    /// What was set: nothing that was so before.
+    pub edit: ProductEdit,
+    /// The values before; for a deleted variant all of them.
+    pub before: ProductEdit,
+    /// Disputed values that this edit has seen and settled.
+    pub settled: Vec<Conflict>,
+    /// The import that wanted it.
+    pub job: Option<JobLine>,
+}
+
+/// An edit of what a product says in a market.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingEdited {
+    /// Of which product.
+    pub id: ProductId,
+    /// Where.
+    pub market: MarketId,
+    /// See [`ProductEdited::stamp`].
+    pub stamp: Stamp,
+    /// See [`ProductEdited::seen`].
+    pub seen: SeenStamps,
+    /// The revision of the listing that it made.
+    pub revision: u64,
+    /// What was set.
+    pub edit: ListingEdit,
+    /// The values before.
+    pub before: ListingEdit,
+    /// See [`ProductEdited::settled`].
+    pub settled: Vec<Conflict>,
 }
 
 /// What a movement did to one item.
@@ -196,7 +209,16 @@ pub struct Entry {
 impl Event {
     /// Whether the event matters to its own site alone.
     fn is_private(&self) -> bool {
-        matches!(self, Self::ReservationExtended { .. } | Self::KeyCreated { .. } | Self::DayStarted { .. })
+        matches!(
+            self,
+            Self::ReservationExtended { .. }
+                | Self::KeyCreated { .. }
+                | Self::DayStarted { .. }
+                | Self::JobStarted(_)
+                | Self::LinesDone(_)
+                | Self::JobFinished { .. }
+                | Self::JobUndone(_)
+        )
     }
 }
 

@@ -4,26 +4,31 @@
 //! [`SiteRows`], which has no other. So entries of different sites commute, and what combines
 //! sites is recomputed from their rows afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::AccessKey;
 use crate::command::Idempotency;
 use crate::derive;
-use crate::event::{Entry, Event, Moved};
+use crate::event::{Entry, Event, ListingEdited, Moved, ProductEdited};
 use crate::group::Group;
-use crate::id::{LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::job::{Job, JobStarted, JobStatus, LinesDone};
 use crate::limits::{COUNTER_MAX, IDEMPOTENCY_DAYS};
 use crate::location::Location;
 use crate::movement::{Movement, MovementKey, MovementKind, UsedReference};
 use crate::overlay::{Changes, Overlay};
-use crate::product::{Claim, Sibling, SiblingVariant, Status};
+use crate::product::listing::ListingSibling;
+use crate::product::revision::{Edited, Revision};
+use crate::product::text::MarketId;
+use crate::product::{Claim, Made, Sibling};
 use crate::record::{Key, Primary, Table, decode, encode};
 use crate::reservation::{Due, DueKey, Promise, PromiseKey, Reservation, ReservationLine, ReservationStatus};
 use crate::site::SiteRow;
 use crate::stock::StockRow;
-use crate::time::{SiteTime, Stamp, Stamped};
+use crate::time::{SiteTime, Stamp};
 use crate::view::{View, ViewError};
 
 /// An answer that is given again when its key comes again.
@@ -62,15 +67,16 @@ pub fn fold(rows: &mut Overlay<'_>, group: &Group) -> Result<(), ViewError> {
 
 /// Applies one entry and recomputes what is derived from the rows that it changed.
 pub fn apply(rows: &mut Overlay<'_>, at: At<'_>, entry: &Entry) -> Result<(), ViewError> {
-    let mut own = SiteRows { rows, at, products: BTreeSet::new() };
+    let mut own = SiteRows { rows, at, products: BTreeMap::new(), listings: BTreeSet::new() };
     for (number, event) in (0..).zip(&entry.events) {
         own.apply(event, entry, number)?;
     }
     if let Some(idempotency) = &entry.idempotency {
         own.remember(idempotency, &entry.events);
     }
-    let products = own.products;
-    products.iter().try_for_each(|id| derive::product(rows, id))
+    let (products, listings) = (own.products, own.listings);
+    products.iter().try_for_each(|(id, ends)| derive::product(rows, id, *ends))?;
+    listings.iter().try_for_each(|(id, market)| derive::listing(rows, id, market))
 }
 
 /// The answer that a key was given before, if that was at most seven days ago: today, or on one of the
@@ -99,30 +105,16 @@ pub fn remembered(
 struct SiteRows<'r, 'v> {
     rows: &'r mut Overlay<'v>,
     at: At<'r>,
-    products: BTreeSet<ProductId>,
+    /// Products that were edited, and whether one was made or deleted.
+    products: BTreeMap<ProductId, bool>,
+    listings: BTreeSet<(ProductId, MarketId)>,
 }
 
 impl SiteRows<'_, '_> {
     fn apply(&mut self, event: &Event, entry: &Entry, number: u32) -> Result<(), ViewError> {
         match event {
-            Event::ProductCreated { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
-                sibling.title = Some(Stamped { value: title.clone(), stamp: *stamp });
-                sibling.status = Some(Stamped { value: Status::Active, stamp: *stamp });
-                sibling.variants.insert(sku.clone(), added(None, *selling, *stamp));
-            })?,
-            Event::ProductChanged { id, title, status, stamp } => self.product(id, *stamp, |sibling| {
-                set(&mut sibling.title, title, *stamp);
-                set(&mut sibling.status, status, *stamp);
-            })?,
-            Event::VariantAdded { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
-                sibling.variants.insert(sku.clone(), added(title.clone(), *selling, *stamp));
-            })?,
-            Event::VariantChanged { id, sku, title, selling, stamp } => self.product(id, *stamp, |sibling| {
-                let blank = Stamped { value: SiblingVariant { title: None, selling: None }, stamp: *stamp };
-                let variant = &mut sibling.variants.entry(sku.clone()).or_insert(blank).value;
-                set(&mut variant.title, &title.clone().map(Some), *stamp);
-                set(&mut variant.selling, selling, *stamp);
-            })?,
+            Event::ProductEdited(edited) => self.product_edited(edited, entry)?,
+            Event::ListingEdited(edited) => self.listing_edited(edited, entry)?,
             Event::LocationOpened { id, name } => {
                 let at = self.at.time;
                 let location = Location { name: name.clone(), revision: 1, created_at: at, updated_at: at };
@@ -213,6 +205,10 @@ impl SiteRows<'_, '_> {
                 self.put(&**id, &AccessKey { role: *role, digest: *digest, created_at: self.at.time });
             }
             Event::DayStarted { day } => self.day_started(*day)?,
+            Event::JobStarted(started) => self.job_started(started, entry),
+            Event::LinesDone(done) => self.lines_done(done)?,
+            Event::JobFinished { id } => self.job(*id, |job| job.status = JobStatus::Finished)?,
+            Event::JobUndone(undone) => self.job(undone.id, |job| job.undone(undone))?,
         }
         Ok(())
     }
@@ -311,21 +307,57 @@ impl SiteRows<'_, '_> {
         self.rows.put(Table::answers(self.at.time.day()), key.into_bytes(), encode(&remembered));
     }
 
-    fn product(&mut self, id: &ProductId, stamp: Stamp, edit: impl FnOnce(&mut Sibling)) -> Result<(), ViewError> {
-        let before = self.get::<Sibling>(id)?.unwrap_or_default();
-        let mut sibling = before.clone();
-        edit(&mut sibling);
-        if sibling.revision == 0 {
-            sibling.created_at = self.at.time;
-        }
-        sibling.revision += 1;
-        sibling.updated_at = self.at.time;
-        for sku in sibling.variants.keys().filter(|sku| !before.variants.contains_key(*sku)) {
-            self.put::<Claim>((sku, id), &Claim);
+    fn product_edited(&mut self, edited: &Arc<ProductEdited>, entry: &Entry) -> Result<(), ViewError> {
+        let ProductEdited { id, stamp, seen, edit, .. } = &**edited;
+        let mut sibling = self.get::<Sibling>(id)?.unwrap_or_default();
+        for sku in sibling.take(edit, Made { stamp: *stamp, seen, at: self.at.time }) {
+            self.put::<Claim>((&sku, id), &Claim);
         }
         self.put(id, &sibling);
-        self.products.insert(id.clone());
-        self.site(|row| row.stamp = row.stamp.max(stamp))
+        self.revision(id, *stamp, Edited::Product(edited.clone()), entry);
+        let ends = edit.present.is_some();
+        self.products.entry(id.clone()).and_modify(|all| *all |= ends).or_insert(ends);
+        self.site(|row| row.stamp = row.stamp.max(*stamp))
+    }
+
+    fn listing_edited(&mut self, edited: &Arc<ListingEdited>, entry: &Entry) -> Result<(), ViewError> {
+        let ListingEdited { id, market, stamp, seen, edit, .. } = &**edited;
+        let mut sibling = self.get::<ListingSibling>((id, market))?.unwrap_or_default();
+        sibling.take(edit, Made { stamp: *stamp, seen, at: self.at.time });
+        self.put((id, market), &sibling);
+        self.revision(id, *stamp, Edited::Listing(edited.clone()), entry);
+        self.listings.insert((id.clone(), market.clone()));
+        self.site(|row| row.stamp = row.stamp.max(*stamp))
+    }
+
+    fn revision(&mut self, id: &ProductId, stamp: Stamp, edited: Edited, entry: &Entry) {
+        let revision = Revision {
+            position: self.at.position,
+            at: self.at.time,
+            actor: entry.actor.clone(),
+            request_id: entry.request_id.clone(),
+            edited,
+        };
+        self.put((id, stamp), &revision);
+    }
+
+    fn job_started(&mut self, started: &JobStarted, entry: &Entry) {
+        self.put(started.id, &Job::new(started.clone(), entry.actor.clone(), self.at.time));
+    }
+
+    fn lines_done(&mut self, done: &LinesDone) -> Result<(), ViewError> {
+        let Some(id) = done.job else { return Ok(()) };
+        self.put((id, done.from_line), done);
+        self.job(id, |job| job.advanced(done))
+    }
+
+    fn job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> Result<(), ViewError> {
+        if let Some(mut job) = self.get::<Job>(id)? {
+            change(&mut job);
+            job.updated_at = self.at.time;
+            self.put(id, &job);
+        }
+        Ok(())
     }
 
     fn stock(
@@ -387,20 +419,6 @@ fn place(event: u32, line: u32) -> Result<u32, ViewError> {
 
 fn wrong(why: &str) -> ViewError {
     ViewError { table: Table::STOCK.name(), why: why.into() }
-}
-
-fn added(title: Option<crate::text::Title>, selling: crate::product::Selling, stamp: Stamp) -> Stamped<SiblingVariant> {
-    let value = SiblingVariant {
-        title: Some(Stamped { value: title, stamp }),
-        selling: Some(Stamped { value: selling, stamp }),
-    };
-    Stamped { value, stamp }
-}
-
-fn set<T: Clone>(field: &mut Option<Stamped<T>>, value: &Option<T>, stamp: Stamp) {
-    if let Some(value) = value {
-        *field = Some(Stamped { value: value.clone(), stamp });
-    }
 }
 
 /// The changes of one group on top of `view`; what the simulator and the checks call.

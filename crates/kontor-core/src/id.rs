@@ -52,31 +52,45 @@ impl Actor {
     }
 }
 
-/// One hold or promise. A UUIDv7, shown as `res_` and 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ReservationId(pub [u8; 16]);
+/// Declares an id that is a UUID, shown with a prefix.
+macro_rules! uuid_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub [u8; 16]);
 
-impl ReservationId {
-    const PREFIX: &'static str = "res_";
+        impl $name {
+            const PREFIX: &'static str = $prefix;
 
-    /// Reads `res_…`; digits may be hyphenated as in a UUID.
-    pub fn parse(text: &str) -> Result<Self, TextError> {
-        let digits = text.strip_prefix(Self::PREFIX).unwrap_or(text);
-        let uuid = Uuid::try_parse(digits).map_err(|_| TextError::Alphabet { what: "reservation id" })?;
-        Ok(Self(uuid.into_bytes()))
-    }
+            /// Reads the prefix and 32 hexadecimal digits; they may be hyphenated as in a UUID.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                let digits = text.strip_prefix(Self::PREFIX).unwrap_or(text);
+                let uuid = Uuid::try_parse(digits).map_err(|_| TextError::Alphabet { what: $what })?;
+                Ok(Self(uuid.into_bytes()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", Self::PREFIX, Uuid::from_bytes(self.0).simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
 }
 
-impl fmt::Display for ReservationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, Uuid::from_bytes(self.0).simple())
-    }
+uuid_type! {
+    /// One hold or promise. A UUIDv7, shown as `res_` and 32 hexadecimal digits.
+    ReservationId, "reservation id", "res_"
 }
-
-impl fmt::Debug for ReservationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+uuid_type! {
+    /// One import. A UUIDv7, shown as `job_` and 32 hexadecimal digits.
+    JobId, "job id", "job_"
 }
 
 /// A place in a journal: the entry `index` of group `seq` of a site's term. Written

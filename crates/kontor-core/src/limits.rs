@@ -14,6 +14,28 @@ pub const SITE_BYTES_MAX: usize = 32;
 /// Titles and names, in bytes. Marketplaces cut titles at 200 characters.
 pub const TITLE_BYTES_MAX: usize = 500;
 
+/// Brands, categories, options and names of attributes, in bytes. The longest path of Google's product
+/// taxonomy has 140, its longest name 60; they are parts of index keys.
+pub const NAME_BYTES_MAX: usize = 100;
+
+/// Descriptions, in bytes. Marketplaces cut at 2,000 to 5,000 characters; a product is read whole.
+pub const DESCRIPTION_BYTES_MAX: usize = 8 * 1024;
+
+/// Words of one attribute, in bytes: a sentence, not a text.
+pub const ATTRIBUTE_TEXT_BYTES_MAX: usize = 1024;
+
+/// Texts of one attribute that is a list.
+pub const ATTRIBUTE_LIST_MAX: usize = 100;
+
+/// Language tags, in bytes: what BCP 47 asks every program to take.
+pub const LANGUAGE_BYTES_MAX: usize = 35;
+
+/// Market ids, in bytes; part of every listing key.
+pub const MARKET_BYTES_MAX: usize = 32;
+
+/// Addresses of media, in bytes. Browsers and proxies take no more for certain.
+pub const URL_BYTES_MAX: usize = 2 * 1024;
+
 /// References, reasons, owners, actors and request ids, in bytes. Enough for a UUID with a prefix
 /// or an invoice number; they are repeated in movements and in the journal.
 pub const LABEL_BYTES_MAX: usize = 128;
@@ -31,6 +53,49 @@ pub const LINES_MAX: usize = 1_200;
 
 /// Variants of one product. Marketplaces allow 100 to 2,000; a product is one row and is read whole.
 pub const VARIANTS_MAX: usize = 200;
+
+/// Categories of one product.
+pub const CATEGORIES_MAX: usize = 20;
+
+/// Options of one product. Marketplaces allow three to five; shoppers give up before.
+pub const OPTIONS_MAX: usize = 5;
+
+/// Attributes of one product; of a variant half as many.
+pub const ATTRIBUTES_MAX: usize = 100;
+
+/// Attributes of one variant alone.
+pub const VARIANT_ATTRIBUTES_MAX: usize = 50;
+
+/// Pictures and documents of one product.
+pub const MEDIA_MAX: usize = 50;
+
+/// Languages of one product: more than any of its readers speak.
+pub const TRANSLATIONS_MAX: usize = 50;
+
+/// Prices of one variant outside of markets: a few currencies, each with the sales of some years.
+pub const PRICES_MAX: usize = 100;
+
+/// Prices of one product in one market.
+pub const LISTING_PRICES_MAX: usize = 500;
+
+/// Markets in which one product says something of its own. There are 249 country codes.
+pub const MARKETS_MAX: usize = 300;
+
+/// Bytes of one product, whatever they are made of: it is read and written whole.
+pub const PRODUCT_BYTES_MAX: usize = 256 * 1024;
+
+/// How an import is read, in bytes: a mapping of some dozen columns.
+pub const JOB_OPTIONS_BYTES_MAX: usize = 4 * 1024;
+
+/// Why a line of an import was refused, in bytes: a sentence.
+pub const OUTCOME_BYTES_MAX: usize = 300;
+
+/// Lines of an import in one command. Some 250 products of a thousand bytes fill an entry.
+pub const UPSERT_LINES_MAX: usize = 1_000;
+
+/// Edits of a product since a line of an import, up to which undoing looks whether somebody has changed
+/// what the line set. Beyond it the line is left as it is.
+pub const UNDO_LOOKS_BACK_MAX: usize = 500;
 
 /// Bytes of one entry, before compression. A DynamoDB item holds 400 KB, and a group is one item.
 pub const ENTRY_BYTES_MAX: usize = 256 * 1024;

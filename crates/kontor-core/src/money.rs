@@ -66,6 +66,11 @@ impl Currency {
         }
     }
 
+    /// The three letters.
+    pub fn code(self) -> [u8; 3] {
+        self.0
+    }
+
     /// Decimals of one major unit: 2 for EUR, 0 for JPY, 3 for KWD.
     pub fn decimals(self) -> usize {
         let row = EXPONENTS.iter().find(|(_, codes)| codes.contains(&&self.0));
@@ -118,14 +123,21 @@ impl Money {
     }
 }
 
-impl std::fmt::Display for Money {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Money {
+    /// The amount alone, in major units: `12.50`.
+    pub fn decimal(self) -> String {
         let decimals = self.currency.decimals();
         let digits = format!("{:0>width$}", self.amount.unsigned_abs(), width = decimals + 1);
         let (whole, fraction) = digits.split_at(digits.len() - decimals);
         let sign = if self.amount < 0 { "-" } else { "" };
         let point = if decimals > 0 { "." } else { "" };
-        write!(f, "{sign}{whole}{point}{fraction} {}", self.currency)
+        format!("{sign}{whole}{point}{fraction}")
+    }
+}
+
+impl std::fmt::Display for Money {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency)
     }
 }
 

@@ -17,10 +17,17 @@
 //! | `references` | used reference | kind, reference, site | primary, private |
 //! | `keys` | access key | key id, site | primary, private |
 //! | `answers_0` … `answers_7` | remembered key | scope, site | primary, private; by day |
+//! | `listings` | product, market and site | product, market, site | primary, shared: what this site set there |
+//! | `market_listings` | product and market | product, market | derived from `listings` and `products` |
+//! | `revisions` | edit of a product | product, stamp, site | primary, shared: the audit |
+//! | `jobs` | import | job, site | primary, private |
+//! | `job_lines` | chunk of an import | job, first line, site | primary, private |
+//! | `gtins` | GTIN of a variant | gtin, product, sku | derived from `catalog` |
+//! | `index` | way to find a product | see [`crate::index`] | derived from `catalog` and `market_listings` |
 //!
 //! Every primary row names its site in its key and is written by entries of that site alone. The
-//! site stands last, so that the rows of all sites about one thing stand together. Texts end with NUL, which no text contains; numbers are big-endian, so that keys
-//! sort as a reader expects.
+//! site stands last, so that the rows of all sites about one thing stand together. Texts end with NUL,
+//! which no text contains; numbers are big-endian, so that keys sort as a reader expects.
 //!
 //! A value begins with one byte, the version of its format. A new version is a new type with a
 //! function from the previous one; the ordinals of tables are never reused.
@@ -37,7 +44,7 @@ use crate::view::ViewError;
 pub struct Table(pub u8);
 
 /// The tables by ordinal. Persisted by name; append only.
-pub const TABLE_NAMES: [&str; 22] = [
+pub const TABLE_NAMES: [&str; 29] = [
     "folded",
     "sites",
     "products",
@@ -60,6 +67,13 @@ pub const TABLE_NAMES: [&str; 22] = [
     "answers_5",
     "answers_6",
     "answers_7",
+    "listings",
+    "market_listings",
+    "revisions",
+    "jobs",
+    "job_lines",
+    "gtins",
+    "index",
 ];
 
 impl Table {
@@ -90,6 +104,21 @@ impl Table {
     /// Access keys.
     pub const KEYS: Self = Self(13);
 
+    /// What each site set of a product in a market.
+    pub const LISTINGS: Self = Self(22);
+    /// What a product says of its own in a market, by product and market.
+    pub const MARKET_LISTINGS: Self = Self(23);
+    /// Edits of a product, by stamp.
+    pub const REVISIONS: Self = Self(24);
+    /// Imports, by id.
+    pub const JOBS: Self = Self(25);
+    /// What became of the lines of an import.
+    pub const JOB_LINES: Self = Self(26);
+    /// Variants by GTIN.
+    pub const GTINS: Self = Self(27);
+    /// Ways to find products.
+    pub const INDEX: Self = Self(28);
+
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
     pub(crate) const ANSWERS: usize = 8;
 
@@ -101,7 +130,8 @@ impl Table {
     /// Whether folding only ever puts rows there, and reads none: so rows of entries that will be folded
     /// again do no harm. They are looked up by decisions, and read by people.
     pub fn is_only_put(self) -> bool {
-        matches!(self, Self::MOVEMENTS | Self::REFERENCES) || self.0 >= Self::answers(0).0
+        matches!(self, Self::MOVEMENTS | Self::REFERENCES | Self::REVISIONS | Self::JOB_LINES)
+            || (Self::answers(0).0..=Self::answers(7).0).contains(&self.0)
     }
 
     /// The table's name, for messages and for the engine.
@@ -240,6 +270,15 @@ pub fn encode<R: Serialize>(row: &R) -> Bytes {
     let bytes = postcard::to_extend(row, bytes).expect("a row can be written to memory");
     Bytes::from(bytes)
 }
+
+/// The bytes that a row takes.
+pub(crate) fn size<R: Serialize>(row: &R) -> usize {
+    // Counting bytes cannot fail where writing them cannot.
+    postcard::serialize_with_flavor(row, postcard::ser_flavors::Size::default()).expect("a row can be counted") + 1
+}
+
+/// A row that says all by being there.
+pub(crate) const EMPTY: Bytes = Bytes::from_static(&[ROW_VERSION]);
 
 /// Reads a row of `table`.
 pub fn decode<R: DeserializeOwned>(table: Table, value: &[u8]) -> Result<R, ViewError> {

@@ -1,6 +1,8 @@
 //! When the domain says no: a stable code, and the facts to act on.
 
-use crate::id::{LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::job::JobStatus;
+use crate::product::text::Name;
 use crate::reservation::ReservationStatus;
 use crate::text::Reference;
 use crate::view::ViewError;
@@ -92,10 +94,62 @@ pub enum Refusal {
         /// The product.
         id: ProductId,
     },
+    /// The product is not for sale yet.
+    #[error("{sku} belongs to product {id}, which is a draft")]
+    ProductDraft {
+        /// Of what.
+        sku: Sku,
+        /// The product.
+        id: ProductId,
+    },
+    /// What is to be deleted still has stock or promises.
+    #[error("{sku} still has stock or promises at {location}")]
+    ProductInUse {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+    },
+    /// A variant names an option that its product does not have.
+    #[error("variant {sku} chooses {option}, which is no option of its product")]
+    UnknownOption {
+        /// The variant.
+        sku: Sku,
+        /// What it names.
+        option: Name,
+    },
+    /// No job of this site has this id.
+    #[error("there is no job {job}")]
+    UnknownJob {
+        /// The id.
+        job: JobId,
+    },
+    /// A job takes every line once, in order; `expected` is the next one.
+    #[error("job {job} goes on at line {expected}")]
+    JobPosition {
+        /// Which.
+        job: JobId,
+        /// The next line.
+        expected: u64,
+    },
+    /// Lines come in ascending order, each once, and none beyond the last.
+    #[error("line {line} is out of order")]
+    LineOrder {
+        /// Which.
+        line: u64,
+    },
+    /// The job is not in a state in which this can be done.
+    #[error("job {job} is {}", .status.word())]
+    JobState {
+        /// Which.
+        job: JobId,
+        /// What it is.
+        status: JobStatus,
+    },
     /// Something has this name already.
     #[error("{what} {name} exists already")]
     AlreadyExists {
-        /// product, sku, location, reservation or key.
+        /// product, sku, gtin, location, reservation, job or key.
         what: &'static str,
         /// The name.
         name: String,
@@ -132,7 +186,7 @@ pub enum Refusal {
     /// Too many of something, see [`crate::limits`].
     #[error("{what}: {given} given, {max} allowed")]
     LimitExceeded {
-        /// lines, variants, entry bytes, units.
+        /// lines, variants, entry bytes, units and so on.
         what: &'static str,
         /// How many were given.
         given: u64,
@@ -182,13 +236,20 @@ impl Refusal {
             Self::OwnedElsewhere { .. } => "owned_elsewhere",
             Self::ReservationEnded { .. } => "reservation_ended",
             Self::ProductArchived { .. } => "product_archived",
+            Self::ProductDraft { .. } => "product_draft",
+            Self::ProductInUse { .. } => "product_in_use",
+            Self::UnknownJob { .. } => "unknown_job",
+            Self::JobPosition { .. } => "job_position",
+            Self::JobState { .. } => "job_state",
             Self::AlreadyExists { .. } => "already_exists",
             Self::ReferenceUsed { .. } => "reference_used",
             Self::ExpectedMismatch { .. } => "expected_mismatch",
             Self::PreconditionFailed { .. } => "precondition_failed",
             Self::KeyReused => "idempotency_key_reused",
             Self::LimitExceeded { .. } => "limit_exceeded",
-            Self::Nothing { .. } | Self::OutOfBounds { .. } => "invalid_request",
+            Self::Nothing { .. } | Self::OutOfBounds { .. } | Self::UnknownOption { .. } | Self::LineOrder { .. } => {
+                "invalid_request"
+            }
         }
     }
 
@@ -223,7 +284,17 @@ impl Refusal {
             Self::ReservationEnded { id, status } => {
                 vec![("reservation", text(id)), ("status_now", Fact::Text(status.word().into()))]
             }
-            Self::ProductArchived { sku, id } => vec![("sku", text(sku)), ("product_id", text(id))],
+            Self::ProductArchived { sku, id } | Self::ProductDraft { sku, id } => {
+                vec![("sku", text(sku)), ("product_id", text(id))]
+            }
+            Self::ProductInUse { sku, location } => vec![("sku", text(sku)), ("location", text(location))],
+            Self::UnknownOption { sku, option } => vec![("sku", text(sku)), ("option", text(option))],
+            Self::UnknownJob { job } => vec![("job", text(job))],
+            Self::JobPosition { job, expected } => vec![("job", text(job)), ("expected", units(*expected))],
+            Self::LineOrder { line } => vec![("line", units(*line))],
+            Self::JobState { job, status } => {
+                vec![("job", text(job)), ("status_now", Fact::Text(status.word().into()))]
+            }
             Self::AlreadyExists { what, name } => vec![("what", text(what)), ("name", text(name))],
             Self::ReferenceUsed { reference, position } => {
                 vec![("reference", text(reference)), ("position", text(position))]

@@ -33,6 +33,15 @@ pub enum TextError {
         /// The trade's word for the text.
         what: &'static str,
     },
+    /// Not an address of the web.
+    #[error("{what} must be an http or https address")]
+    Address {
+        /// The trade's word for the text.
+        what: &'static str,
+    },
+    /// Not a rule by which conflicts are decided.
+    #[error("a merge rule is latest or authority:<site>")]
+    Rule,
     /// A character outside the alphabet of host names.
     #[error("{what} may contain lower-case letters, digits and '-' only")]
     HostName {

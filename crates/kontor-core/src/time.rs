@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SiteId;
+
 /// Milliseconds since 1970-01-01 UTC by the site's own, monotone, journaled time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SiteTime(pub u64);
@@ -35,13 +37,32 @@ impl Stamp {
     }
 }
 
-/// A value and the stamp of the edit that set it.
+/// For other sites, the greatest stamp of theirs that somebody had folded, of one thing. Empty where
+/// there is one site.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SeenStamps(Vec<(SiteId, Stamp)>);
+
+impl SeenStamps {
+    /// What was seen of each of these sites.
+    pub fn new(seen: impl IntoIterator<Item = (SiteId, Stamp)>) -> Self {
+        Self(seen.into_iter().collect())
+    }
+
+    /// What was seen of a site; [`Stamp`] 0 is before every edit.
+    pub fn of(&self, site: &SiteId) -> Stamp {
+        self.0.iter().find(|(of, _)| of == site).map_or(Stamp::default(), |(_, stamp)| *stamp)
+    }
+}
+
+/// A value, the stamp of the edit that set it, and what its writer had seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped<T> {
     /// What was set.
     pub value: T,
     /// When.
     pub stamp: Stamp,
+    /// What the writer knew of other sites' edits of the same thing.
+    pub seen: SeenStamps,
 }
 
 #[cfg(test)]

@@ -13,10 +13,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use kontor_core::access::Role;
-use kontor_core::command::Command;
+use kontor_core::command::{Command, UpsertItem};
 use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Group};
-use kontor_core::id::Actor;
+use kontor_core::id::{Actor, JobId};
+use kontor_core::job::{JobKind, JobOptions, JobStep, LineDone, LineOutcome, Source};
+use support::catalog::edit;
 use support::ledger::play;
 use support::{Answer, Shop, Tables, encode, request_id, shared, told};
 
@@ -87,24 +89,26 @@ fn read(bytes: &[u8]) -> Group {
     group::decode(bytes).expect("a group")
 }
 
-const EVENTS: usize = 13;
+const EVENTS: usize = 15;
 
 /// A new variant does not compile until it has a number here, and then is missed in the journal.
 fn number(event: &Event) -> usize {
     match event {
-        Event::ProductCreated { .. } => 0,
-        Event::ProductChanged { .. } => 1,
-        Event::VariantAdded { .. } => 2,
-        Event::VariantChanged { .. } => 3,
-        Event::LocationOpened { .. } => 4,
-        Event::LocationRenamed { .. } => 5,
-        Event::StockMoved { .. } => 6,
-        Event::StockAdjusted { .. } => 7,
-        Event::ReservationMade { .. } => 8,
-        Event::ReservationExtended { .. } => 9,
-        Event::ReservationEnded { .. } => 10,
-        Event::KeyCreated { .. } => 11,
-        Event::DayStarted { .. } => 12,
+        Event::ProductEdited(_) => 0,
+        Event::ListingEdited(_) => 1,
+        Event::LocationOpened { .. } => 2,
+        Event::LocationRenamed { .. } => 3,
+        Event::StockMoved { .. } => 4,
+        Event::StockAdjusted { .. } => 5,
+        Event::ReservationMade { .. } => 6,
+        Event::ReservationExtended { .. } => 7,
+        Event::ReservationEnded { .. } => 8,
+        Event::KeyCreated { .. } => 9,
+        Event::DayStarted { .. } => 10,
+        Event::JobStarted(_) => 11,
+        Event::LinesDone(_) => 12,
+        Event::JobFinished { .. } => 13,
+        Event::JobUndone(_) => 14,
     }
 }
 
@@ -124,6 +128,14 @@ fn story() -> Shop {
         "change fruit title Früchte revision 1",
         "variant fruit plums title Pflaumen",
         "sell fruit plums title Zwetschgen track_only revision 3",
+        "edit fruit description=Saftig brand=Acme categories=b,a options=Size +ripe=yes +weight=1.50 @de=Obst",
+        "edit fruit pears.gtin=96385074 pears.Size=M pears.price=2.50EUR pears.price=2EUR@100-200 pears.+peel=thin",
+        "edit fruit brand= +ripe= plums=gone merge=authority:west media=https://example.org/pear.jpg",
+        "list fruit gb title=Pears +ripe=no pears.price=2.20GBP",
+        "list fruit gb title= pears.price=-GBP",
+        "product cherries",
+        "delete cherries",
+        "product cherries title Kirschen",
         "archive ice",
         "activate ice",
         "receive 10 apples + 5 pears@cellar ref D-1 because restock occurred 0s key a",
@@ -152,6 +164,7 @@ fn story() -> Shop {
         assert!(matches!(answer, Answer::Done(_)), "{act}: {answer:?}");
     }
     shop.must(Command::CreateKey { id: "k1".into(), role: Role::Admin, digest: [0xab; 32] });
+    import(&mut shop);
     // Many entries in one group, which is packed.
     let keys = (0..40).map(|number| Entry {
         actor: Actor::parse("operator").expect("an actor"),
@@ -164,6 +177,28 @@ fn story() -> Shop {
     assert!(matches!(play(&mut shop, "start-day"), Answer::Done(_)));
     shop.audit();
     shop
+}
+
+/// An import of products that is put back, and one of counts.
+fn import(shop: &mut Shop) {
+    let (products, counts) = (JobId(*b"import-of-fruits"), JobId(*b"import-of-counts"));
+    let start = |id, kind| {
+        let (source, options) =
+            (Source::parse("fruits.csv").expect("a source"), JobOptions::parse("{}").expect("options"));
+        Command::StartJob { id: Some(id), kind, source, digest: [7; 32], options }
+    };
+    let refused = |line| LineDone { line, product: None, outcome: LineOutcome::refused("invalid_request", "no sku") };
+    shop.must(start(products, JobKind::Products));
+    let item = |line, words: &[&str]| UpsertItem { line, id: None, edit: edit(words) };
+    let step = |job, from_line, through_line, rejected| JobStep { job, from_line, through_line, rejected };
+    let items =
+        vec![item(1, &["figs.price=3EUR", "title=Figs"]), item(3, &["pears.+peel=thick"]), item(4, &["pears.Size=M"])];
+    shop.must(Command::UpsertProducts { step: Some(step(products, 1, 5, vec![refused(2)])), items });
+    shop.must(Command::FinishJob { id: products });
+    shop.must(Command::UndoJob { id: products });
+    shop.must(start(counts, JobKind::Counts));
+    let done = vec![LineDone { line: 2, product: None, outcome: LineOutcome::Booked }];
+    shop.must(Command::AdvanceJob { step: step(counts, 1, 2, vec![refused(1)]), done });
 }
 
 fn framed(groups: &[Vec<u8>]) -> Vec<u8> {

@@ -5,21 +5,22 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use kontor_core::command::Command;
+use kontor_core::command::{Command, Must};
 use kontor_core::event::Event;
 use kontor_core::fold::fold;
 use kontor_core::group::{self, Digest, Group, GroupError};
-use kontor_core::id::{ProductId, SiteId};
+use kontor_core::id::ProductId;
 use kontor_core::overlay::{Changes, Overlay};
-use kontor_core::product::{Sibling, SiblingVariant, Status, merge};
-use kontor_core::record::{Table, decode};
+use kontor_core::product::Status;
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
+use kontor_core::record::Table;
 use kontor_core::reservation::ReservationStatus;
-use kontor_core::site::SiteRow;
-use kontor_core::time::{SiteTime, Stamp, Stamped};
+use kontor_core::time::{SiteTime, Stamp};
 use kontor_core::view::{KeyRange, View};
 use proptest::prelude::*;
+use support::sites::{NAMES, World, shared_rows, world_act};
 use support::world::{self, Act, Notebook, SKUS, Step, location, play, steps, title};
-use support::{Answer, Shop, Tables, cases, encode, shared, site, sku};
+use support::{Answer, Shop, Tables, cases, encode, sku};
 
 proptest! {
     #![proptest_config(cases(200))]
@@ -179,12 +180,15 @@ proptest! {
         }
         world.read_all();
         let id: ProductId = sku(SKUS[0]).into();
-        let edit = Command::ChangeProduct {
-            id: id.clone(),
+        // It may have been deleted meanwhile: then the last word makes it anew.
+        let edit = Box::new(ProductEdit {
             title: Some(title("the last word")),
             status: Some(Status::Archived),
-            expected: None,
-        };
+            variants: vec![VariantEdit::of(sku(SKUS[0]))],
+            ..Default::default()
+        });
+        let (expected, must, variants) = (None, Must::Either, Must::Either);
+        let edit = Command::EditProduct { id: id.clone(), edit, expected, must, variants };
         world.shops[editor].now = SiteTime(0);
         world.shops[editor].must(edit);
         world.read_all();
@@ -194,28 +198,6 @@ proptest! {
             prop_assert_eq!(product.status, Status::Archived);
             prop_assert_eq!(shop.tables.item(SKUS[0]).expect("an item").status, Status::Archived);
         }
-    }
-
-    /// Siblings merge to the same product in whatever order they stand, field by field to the
-    /// greatest (stamp, site); merging what was merged in parts gives the same.
-    #[test]
-    fn siblings_merge_in_any_order(siblings in siblings(), order in any::<prop::sample::Index>()) {
-        let merged = merge(&siblings);
-        let mut turned = siblings.clone();
-        turned.rotate_left(order.index(siblings.len()));
-        prop_assert_eq!(&merge(&turned), &merged);
-        turned.reverse();
-        prop_assert_eq!(&merge(&turned), &merged);
-
-        let best = |some: &[(SiteId, Sibling)]| {
-            let titles = some.iter().filter_map(|(site, sibling)| {
-                sibling.title.as_ref().map(|title| (title.stamp, site.clone(), title.value.clone()))
-            });
-            titles.max_by_key(|(stamp, site, _)| (*stamp, site.clone()))
-        };
-        let (left, right) = siblings.split_at(order.index(siblings.len()));
-        let parts = [best(left), best(right)].into_iter().flatten().max_by_key(|(stamp, site, _)| (*stamp, site.clone()));
-        prop_assert_eq!(parts.map(|(.., title)| title), merged.map(|product| product.title));
     }
 
     /// An overlay reads like a map to which the same was done.
@@ -364,8 +346,7 @@ fn a_sku_of_two_products_is_sold_as_the_first_of_them() {
         let mut world = World::new();
         for (site, id) in [first, second].into_iter().enumerate() {
             let (id, sku) = (ProductId::parse(id).ok(), sku("shared"));
-            let selling = kontor_core::product::Selling::default();
-            world.shops[site].must(Command::CreateProduct { id, sku, title: title("Shared"), selling });
+            world.shops[site].must(Command::create_product(id, sku, title("Shared"), Default::default()));
         }
         world.read_all();
         for shop in &world.shops {
@@ -410,157 +391,6 @@ fn told_as_it_is(shop: &Shop, events: &[Event]) -> Result<(), TestCaseError> {
         _ => {}
     }
     Ok(())
-}
-
-const NAMES: [&str; 3] = ["a", "b", "c"];
-
-/// Three sites that read each other's journals when told to.
-struct World {
-    shops: Vec<Shop>,
-    made: [usize; 3],
-    /// Groups that the first has folded of the second.
-    read: [[usize; 3]; 3],
-}
-
-#[derive(Debug, Clone)]
-enum WorldAct {
-    Do(usize, Step),
-    Edit(usize, usize, u8),
-    Read(usize, usize),
-}
-
-fn world_act() -> impl Strategy<Value = WorldAct> {
-    let step = steps(2).prop_map(|mut steps| steps.remove(0));
-    prop_oneof![
-        4 => (0..3_usize, step).prop_map(|(site, step)| WorldAct::Do(site, step)),
-        3 => (0..3_usize, 0..SKUS.len(), any::<u8>()).prop_map(|(site, id, what)| WorldAct::Edit(site, id, what)),
-        3 => (0..3_usize, 0..3_usize).prop_map(|(reader, of)| WorldAct::Read(reader, of)),
-    ]
-}
-
-impl World {
-    /// Each site creates the same three products without knowing of the others.
-    fn new() -> Self {
-        let shops = NAMES.iter().map(|name| world::opened(name, &NAMES)).collect();
-        Self { shops, made: [0; 3], read: [[0; 3]; 3] }
-    }
-
-    fn play(&mut self, act: &WorldAct) {
-        match act {
-            WorldAct::Do(site, step) => {
-                let (_, answer) = play(&mut self.shops[*site], step, &mut self.made[*site]);
-                assert!(!matches!(answer, Answer::Failed(_)), "{answer:?}");
-            }
-            WorldAct::Edit(site, id, what) => {
-                let id: ProductId = sku(SKUS[*id]).into();
-                let shop = &mut self.shops[*site];
-                // Two SKUs that any product may get: at two sites, two products may claim one.
-                let extra = sku(["extra-1", "extra-2"][usize::from(*what) / 4 % 2]);
-                let selling = kontor_core::product::Selling { backorder_limit: u64::from(*what), ..Default::default() };
-                shop.ask(
-                    match what % 4 {
-                        0 => Command::ChangeProduct {
-                            id,
-                            title: Some(title(&format!("title {what}"))),
-                            status: None,
-                            expected: None,
-                        },
-                        1 => {
-                            let status = Some(if *what < 128 { Status::Archived } else { Status::Active });
-                            Command::ChangeProduct { id, title: None, status, expected: None }
-                        }
-                        2 => Command::AddVariant { id, sku: extra, title: None, selling },
-                        _ => Command::ChangeVariant {
-                            id,
-                            sku: extra,
-                            title: Some(title("variant")),
-                            selling: Some(selling),
-                            expected: None,
-                        },
-                    },
-                    None,
-                );
-            }
-            WorldAct::Read(reader, of) => self.read(*reader, *of, 1),
-        }
-    }
-
-    /// Folds the next groups of another site.
-    fn read(&mut self, reader: usize, of: usize, most: usize) {
-        let from = self.read[reader][of];
-        let groups: Vec<Group> =
-            self.shops[of].journal.iter().skip(from).take(most).map(|bytes| foreign(bytes)).collect();
-        if reader != of {
-            self.read[reader][of] += groups.len();
-            self.shops[reader].tables.fold(&groups).expect("it folds");
-        }
-    }
-
-    fn read_all(&mut self) {
-        for (reader, of) in (0..3).flat_map(|reader| (0..3).map(move |of| (reader, of))) {
-            self.read(reader, of, usize::MAX);
-        }
-    }
-
-    /// All groups in an order that keeps each journal's own, as the observer sees them.
-    fn interleaved(&self, observer: usize, order: &[u8]) -> Vec<Group> {
-        let mut left = [0; 3];
-        let mut groups = Vec::new();
-        let mut choices = order.iter().cycle();
-        while (0..3).any(|of| left[of] < self.shops[of].journal.len()) {
-            let choice = usize::from(*choices.next().expect("it cycles"));
-            let of = (0..3)
-                .map(|turn| (choice + turn) % 3)
-                .find(|of| left[*of] < self.shops[*of].journal.len())
-                .expect("some are left");
-            let bytes = &self.shops[of].journal[left[of]];
-            groups.push(if of == observer { group::decode(bytes).expect("a group") } else { foreign(bytes) });
-            left[of] += 1;
-        }
-        groups
-    }
-}
-
-fn foreign(bytes: &[u8]) -> Group {
-    shared(&group::decode(bytes).expect("a group"))
-}
-
-/// Rows that are equal at all sites that have read as far. A site's own day is its own business.
-fn shared_rows(tables: &Tables) -> Vec<(Table, Bytes, Vec<u8>)> {
-    let names = ["products", "claims", "catalog", "items", "locations", "stock", "movements"];
-    let rows = tables.rows.iter().filter(|((table, _), _)| names.contains(&table.name()));
-    let rows = rows.map(|((table, key), value)| (*table, key.clone(), value.to_vec()));
-    let sites = tables.rows.iter().filter(|((table, _), _)| table.name() == "sites");
-    let sites = sites.map(|((table, key), value)| {
-        let SiteRow { stamp, .. } = decode(*table, value).expect("a row");
-        (*table, key.clone(), stamp.0.to_be_bytes().to_vec())
-    });
-    rows.chain(sites).collect()
-}
-
-fn siblings() -> impl Strategy<Value = Vec<(SiteId, Sibling)>> {
-    let stamp = || (0..6_u64).prop_map(Stamp);
-    let titled = (0..9_u8, stamp()).prop_map(|(text, stamp)| Stamped { value: title(&format!("t{text}")), stamp });
-    let status = (any::<bool>(), stamp())
-        .prop_map(|(active, stamp)| Stamped { value: if active { Status::Active } else { Status::Archived }, stamp });
-    let variant =
-        (0..3_usize, stamp(), proptest::option::of((any::<u8>(), stamp()))).prop_map(|(name, stamp, sold)| {
-            let selling = sold.map(|(limit, stamp)| Stamped {
-                value: kontor_core::product::Selling { backorder_limit: limit.into(), ..Default::default() },
-                stamp,
-            });
-            (sku(SKUS[name]), Stamped { value: SiblingVariant { title: None, selling }, stamp })
-        });
-    let sibling =
-        (proptest::option::of(titled), proptest::option::of(status), proptest::collection::vec(variant, 0..4));
-    let sibling =
-        (sibling, 1..9_u64, 0..9_u64, 0..9_u64).prop_map(|((title, status, variants), revision, at, more)| {
-            let (created_at, updated_at) = (SiteTime(at), SiteTime(at + more));
-            Sibling { title, status, variants: variants.into_iter().collect(), revision, created_at, updated_at }
-        });
-    proptest::collection::vec(sibling, 1..5).prop_map(|siblings| {
-        siblings.into_iter().enumerate().map(|(number, sibling)| (site(&format!("s{number}")), sibling)).collect()
-    })
 }
 
 #[derive(Debug, Clone)]

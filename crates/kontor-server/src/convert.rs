@@ -6,7 +6,7 @@ use kontor_api::location::Location as WireLocation;
 use kontor_api::product::{self as wire, Product as WireProduct};
 use kontor_api::reservation as res;
 use kontor_api::stock::{self, Totals};
-use kontor_core::event::{Event, Moved};
+use kontor_core::event::{Event, Moved, ProductEdited};
 use kontor_core::id::{Actor, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
 use kontor_core::location::Location;
 use kontor_core::movement::MovementKind;
@@ -49,6 +49,7 @@ fn variant(variant: &Variant) -> wire::Variant {
 
 pub(crate) fn status(status: Status) -> wire::Status {
     match status {
+        Status::Draft => wire::Status::Draft,
         Status::Active => wire::Status::Active,
         Status::Archived => wire::Status::Archived,
     }
@@ -241,30 +242,20 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
     fn text(of: Option<&impl std::fmt::Display>) -> Option<String> {
         of.map(ToString::to_string)
     }
-    let limit = |selling: &Selling| (policy(selling.policy), selling.backorder_limit);
     Ok(match event {
-        Event::ProductCreated { id, sku, title, selling, .. } => {
-            let (policy, backorder_limit) = limit(selling);
-            let (id, sku, title) = (id.to_string(), sku.to_string(), title.to_string());
-            changes::Event::ProductCreated { id, sku, title, policy, backorder_limit }
+        Event::ProductEdited(edited) => product_edited(edited),
+        Event::ListingEdited(edited) => {
+            changes::Event::ListingChanged { id: edited.id.to_string(), market: edited.market.to_string() }
         }
-        Event::ProductChanged { id, title, status, .. } => changes::Event::ProductChanged {
-            id: id.to_string(),
-            title: title.as_ref().map(ToString::to_string),
-            status: status.map(self::status),
-        },
-        Event::VariantAdded { id, sku, title, selling, .. } => {
-            let (policy, backorder_limit) = limit(selling);
-            let (id, sku, title) = (id.to_string(), sku.to_string(), title.as_ref().map(ToString::to_string));
-            changes::Event::VariantAdded { id, sku, title, policy, backorder_limit }
+        Event::JobStarted(started) => changes::Event::JobStarted { id: started.id.to_string() },
+        Event::LinesDone(done) => {
+            let (from_line, through_line) = (done.from_line, done.through_line);
+            changes::Event::LinesDone { job: text(done.job.as_ref()), from_line, through_line }
         }
-        Event::VariantChanged { id, sku, title, selling, .. } => changes::Event::VariantChanged {
-            id: id.to_string(),
-            sku: sku.to_string(),
-            title: title.as_ref().map(ToString::to_string),
-            policy: selling.map(|selling| policy(selling.policy)),
-            backorder_limit: selling.map(|selling| selling.backorder_limit),
-        },
+        Event::JobFinished { id } => changes::Event::JobFinished { id: id.to_string() },
+        Event::JobUndone(undone) => {
+            changes::Event::JobUndone { id: undone.id.to_string(), from_line: undone.from_line }
+        }
         Event::LocationOpened { id, name } => {
             changes::Event::LocationOpened { id: id.to_string(), name: name.to_string() }
         }
@@ -306,6 +297,35 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
         Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
         Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
     })
+}
+
+/// An edit, told by the first variant that it names.
+fn product_edited(edited: &ProductEdited) -> changes::Event {
+    let (id, edit) = (edited.id.to_string(), &edited.edit);
+    let title = edit.title.as_ref().map(ToString::to_string);
+    let first = edit.variants.first();
+    match (edit.present, first) {
+        (Some(false), _) => changes::Event::ProductDeleted { id },
+        (Some(true), Some(variant)) => {
+            let selling = variant.selling.unwrap_or_default().over(Selling::default());
+            let (policy, backorder_limit) = (policy(selling.policy), selling.backorder_limit);
+            let (sku, title) = (variant.sku.to_string(), title.unwrap_or_default());
+            changes::Event::ProductCreated { id, sku, title, policy, backorder_limit }
+        }
+        (None, Some(variant)) => {
+            let (sku, title) = (variant.sku.to_string(), variant.title.as_ref().and_then(|title| title.as_ref()));
+            let title = title.map(ToString::to_string);
+            if variant.present == Some(true) {
+                let selling = variant.selling.unwrap_or_default().over(Selling::default());
+                let (policy, backorder_limit) = (policy(selling.policy), selling.backorder_limit);
+                return changes::Event::VariantAdded { id, sku, title, policy, backorder_limit };
+            }
+            let selling = variant.selling.unwrap_or_default();
+            let (policy, backorder_limit) = (selling.policy.map(policy), selling.backorder_limit);
+            changes::Event::VariantChanged { id, sku, title, policy, backorder_limit }
+        }
+        (_, None) => changes::Event::ProductChanged { id, title, status: edit.status.map(status) },
+    }
 }
 
 fn moved_line(moved: &Moved) -> MovedLine {

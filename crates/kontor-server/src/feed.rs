@@ -95,10 +95,8 @@ fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
             places.insert(StockPlace { sku: sku.to_string(), location: location.to_string() });
         };
         match event {
-            event::Event::ProductCreated { .. }
-            | event::Event::ProductChanged { .. }
-            | event::Event::VariantAdded { .. }
-            | event::Event::VariantChanged { .. }
+            event::Event::ProductEdited(_)
+            | event::Event::ListingEdited(_)
             | event::Event::LocationOpened { .. }
             | event::Event::LocationRenamed { .. } => events.push(Effect::Whole(convert::event(event)?)),
             event::Event::StockMoved { lines, .. } => {
@@ -111,6 +109,10 @@ fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
             // A deadline changes no level, and the rest is for operators.
             event::Event::ReservationExtended { .. }
             | event::Event::KeyCreated { .. }
+            | event::Event::JobStarted(_)
+            | event::Event::LinesDone(_)
+            | event::Event::JobFinished { .. }
+            | event::Event::JobUndone(_)
             | event::Event::DayStarted { .. } => {}
         }
     }

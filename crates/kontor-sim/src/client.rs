@@ -4,6 +4,7 @@ use kontor_core::access::Role;
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::group::Digest;
 use kontor_core::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::quantity::Quantity;
 use kontor_core::text::{Reason, Reference, Title};
@@ -109,7 +110,7 @@ impl Board {
             let (sku, title) = (parse(Sku::parse(format!("SKU-{number}"))), title(&format!("Thing {number}")));
             board.skus.push(sku.clone());
             let selling = if chance.happens(0.6) { Selling::default() } else { selling(chance) };
-            board.openings.push(Command::CreateProduct { id: None, sku, title, selling });
+            board.openings.push(Command::create_product(None, sku, title, selling));
         }
         board.openings.reverse();
         board
@@ -298,27 +299,24 @@ impl Client {
         let expected = if self.chance.happens(0.2) { Some(1) } else { seen };
         let name = title(&format!("Edition {}-{}", self.number, self.intents.len()));
         match self.chance.within(0..14) {
-            0..3 => Command::ChangeProduct { id, title: Some(name), status: None, expected },
-            3 => Command::ChangeProduct { id, title: None, status: Some(Status::Archived), expected },
-            4..6 => Command::ChangeProduct { id, title: None, status: Some(Status::Active), expected },
+            0..3 => Command::change_product(id, ProductEdit { title: Some(name), ..Default::default() }, expected),
+            3 => Command::change_product(id, with_status(Status::Archived), expected),
+            4..6 => Command::change_product(id, with_status(Status::Active), expected),
             6 => {
                 let new = parse(Sku::parse(format!("{id}-{}", self.chance.within(0..4))));
-                Command::AddVariant { id, sku: new, title: Some(name), selling: selling(&mut self.chance) }
+                let selling = Some(selling(&mut self.chance).into());
+                Command::add_variant(id, VariantEdit { title: Some(Some(name)), selling, ..VariantEdit::of(new) })
             }
             7..9 => {
                 let variants = product.map(|product| product.variants.as_slice()).unwrap_or_default();
                 let sku = self.chance.pick(variants).map(|(sku, ..)| sku.clone());
                 let sku = sku.unwrap_or_else(|| self.line(board, 2).sku);
                 let chosen = selling(&mut self.chance);
-                let selling = self.chance.happens(0.5).then_some(chosen);
-                Command::ChangeVariant { id, sku, title: Some(name), selling, expected }
+                let selling = self.chance.happens(0.5).then_some(chosen.into());
+                let variants = vec![VariantEdit { title: Some(Some(name)), selling, ..VariantEdit::of(sku) }];
+                Command::change_product(id, ProductEdit { variants, ..Default::default() }, expected)
             }
-            9 => Command::CreateProduct {
-                id: Some(id),
-                sku: self.line(board, 2).sku,
-                title: name,
-                selling: Selling::default(),
-            },
+            9 => Command::create_product(Some(id), self.line(board, 2).sku, name, Selling::default()),
             10 => Command::OpenLocation { id: self.line(board, 2).location, name },
             11 => {
                 let location = self.line(board, 2).location;
@@ -330,7 +328,7 @@ impl Client {
                 role: Role::Admin,
                 digest: [3; 32],
             },
-            _ => Command::ChangeProduct { id, title: None, status: None, expected: None },
+            _ => Command::change_product(id, ProductEdit::default(), None),
         }
     }
 
@@ -404,6 +402,10 @@ fn selling(chance: &mut Chance) -> Selling {
         _ => Policy::ReserveOnOrder,
     };
     Selling { policy, backorder_limit: if chance.happens(0.3) { chance.within(0..6) } else { 0 } }
+}
+
+fn with_status(status: Status) -> ProductEdit {
+    ProductEdit { status: Some(status), ..Default::default() }
 }
 
 fn title(text: &str) -> Title {

@@ -76,8 +76,7 @@ fn main() {
                 for sku in (from..skus).step_by(256) {
                     let line = line(sku, 1_000_000);
                     let selling = Selling::default();
-                    let create =
-                        Command::CreateProduct { id: None, sku: line.sku.clone(), title: title.clone(), selling };
+                    let create = Command::create_product(None, line.sku.clone(), title.clone(), selling);
                     let _ = site.submit(request(create, None)).await;
                     let receive =
                         Command::Receive { from: Inbound::Delivery, lines: vec![line], note: Note::default() };

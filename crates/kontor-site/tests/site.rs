@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use kontor_core::command::{Command, Idempotency, Inbound, Line, Note, Request};
-use kontor_core::id::{Actor, LocationId, Position, RequestId, SiteId, Sku};
+use kontor_core::command::{Command, Idempotency, Inbound, Line, Note, Request, UpsertItem};
+use kontor_core::id::{Actor, JobId, LocationId, Position, RequestId, SiteId, Sku};
+use kontor_core::job::{JobKind, JobOptions, JobStep, Source};
 use kontor_core::product::Selling;
+use kontor_core::product::edit::ProductEdit;
 use kontor_core::quantity::Quantity;
 use kontor_core::record::TABLE_NAMES;
 use kontor_core::refusal::Refusal;
@@ -39,7 +41,7 @@ fn issue(quantity: u64) -> Command {
 async fn stocked(site: &Site, units: u64) {
     let title = Title::parse("Apples").unwrap();
     let commands = [
-        Command::CreateProduct { id: None, sku: line(1).sku, title: title.clone(), selling: Selling::default() },
+        Command::create_product(None, line(1).sku, title.clone(), Selling::default()),
         Command::OpenLocation { id: line(1).location, name: title },
         Command::Receive { from: Inbound::Delivery, lines: vec![line(units)], note: Note::default() },
     ];
@@ -168,6 +170,7 @@ async fn rows_that_ran_ahead_of_a_crash_are_put_again() {
         let note = Note { reference: Some(Reference::parse(format!("bill {key}")).unwrap()), ..Note::default() };
         site.submit(request(Command::Issue { lines: vec![line(1)], note }, Some(key))).await.unwrap();
     }
+    import(&site).await;
     site.close().unwrap();
     drop(site);
 
@@ -194,6 +197,17 @@ async fn rows_that_ran_ahead_of_a_crash_are_put_again() {
         left_by_a_crash.write(batch).unwrap();
     }
     assert_eq!(fold(&left_by_a_crash), whole);
+}
+
+/// One line.
+async fn import(site: &Site) {
+    let (id, kind, digest) = (JobId([1; 16]), JobKind::Products, [0; 32]);
+    let (source, options) = (Source::parse("pears.csv").unwrap(), JobOptions::parse("").unwrap());
+    site.submit(request(Command::StartJob { id: Some(id), kind, source, digest, options }, None)).await.unwrap();
+    let edit = ProductEdit::titled(Title::parse("Pears").unwrap(), Sku::parse("PEAR").unwrap(), Selling::default());
+    let step = JobStep { job: id, from_line: 1, through_line: 1, rejected: Vec::new() };
+    let items = vec![UpsertItem { line: 1, id: None, edit }];
+    site.submit(request(Command::UpsertProducts { step: Some(step), items }, None)).await.unwrap();
 }
 
 type TableRows = (kontor_core::record::Table, Vec<(bytes::Bytes, bytes::Bytes)>);

@@ -112,7 +112,7 @@ fn stocked() -> Step<Moody> {
     let (sku, location) = (lines[0].sku.clone(), lines[0].location.clone());
     let title = Title::parse("Apples").unwrap();
     let stocked = vec![
-        input(1, Command::CreateProduct { id: None, sku, title: title.clone(), selling: Selling::default() }),
+        input(1, Command::create_product(None, sku, title.clone(), Selling::default())),
         input(2, Command::OpenLocation { id: location, name: title }),
         input(3, Command::Receive { from: Inbound::Delivery, lines, note }),
     ];

@@ -44,7 +44,7 @@ pub(crate) async fn load(site: &Site, dir: &Path) -> anyhow::Result<usize> {
     }
     for Product { id, sku, title } in rows(&dir.join("products.ndjson"))? {
         let (id, sku, title) = (Some(ProductId::parse(id)?), Sku::parse(sku)?, Title::parse(title)?);
-        commands.push(Command::CreateProduct { id, sku, title, selling: Selling::default() });
+        commands.push(Command::create_product(id, sku, title, Selling::default()));
     }
     for Stock { sku, location, quantity, reference } in rows(&dir.join("stock.ndjson"))? {
         let quantity = Quantity::new(quantity)?;

@@ -1,118 +1,156 @@
-//! Products and locations.
+//! Products, one at a time or many on one desk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Rules, limit, revision};
-use crate::event::Event;
-use crate::id::{LocationId, ProductId, Sku};
-use crate::limits::{QUANTITY_MAX, VARIANTS_MAX};
-use crate::location::Location;
-use crate::product::{Item, Product, Selling, Status};
+use crate::command::Must;
+use crate::event::{Event, ListingEdited, ProductEdited};
+use crate::id::{LocationId, ProductId, SiteId, Sku};
+use crate::job::JobLine;
+use crate::limits::{
+    ATTRIBUTES_MAX, CATEGORIES_MAX, LISTING_PRICES_MAX, MARKETS_MAX, MEDIA_MAX, OPTIONS_MAX, PRICES_MAX,
+    PRODUCT_BYTES_MAX, QUANTITY_MAX, TRANSLATIONS_MAX, VARIANT_ATTRIBUTES_MAX, VARIANTS_MAX,
+};
+use crate::product::edit::{ProductEdit, VariantEdit};
+use crate::product::field::{Conflict, Field};
+use crate::product::gtin::Gtin;
+use crate::product::listing::{Listing, ListingEdit, ListingSibling};
+use crate::product::merge::{conflicts, listing_conflicts};
+use crate::product::text::MarketId;
+use crate::product::{GtinUse, Item, Product, Sibling};
+use crate::record::{Key, KeyParts, Table, decode};
 use crate::refusal::{Refusal, Stop};
 use crate::site::SiteRow;
-use crate::text::Title;
-use crate::time::Stamp;
-use crate::view::{derived, row, rows_of_sites};
+use crate::stock::{Level, StockRow};
+use crate::time::{SeenStamps, Stamp};
+use crate::view::{KeyRange, derived, rows_of_sites};
+
+/// What is wanted of one product.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'w> {
+    pub(super) id: &'w ProductId,
+    pub(super) edit: &'w ProductEdit,
+    pub(super) expected: Option<u64>,
+    pub(super) must: Must,
+    pub(super) variants: Must,
+    pub(super) job: Option<JobLine>,
+}
+
+/// An edit that changes something, and what the product becomes by it.
+pub(super) struct Edit {
+    pub(super) event: ProductEdited,
+    before: Option<Product>,
+    after: Option<Product>,
+}
+
+/// Products while one command edits them: the rows, with what the lines before have changed on top.
+pub(super) struct Desk<'a> {
+    rules: Rules<'a>,
+    products: BTreeMap<ProductId, Option<Product>>,
+    skus: BTreeMap<Sku, Option<ProductId>>,
+    gtins: BTreeMap<[u8; 14], Option<(ProductId, Sku)>>,
+    /// Of the next edit.
+    stamp: Stamp,
+}
 
 impl Rules<'_> {
-    pub(super) fn create_product(
-        self,
-        id: Option<&ProductId>,
-        sku: &Sku,
-        title: &Title,
-        selling: Selling,
-    ) -> Result<Vec<Event>, Stop> {
-        limit("backorder_limit", selling.backorder_limit, QUANTITY_MAX)?;
-        let id = id.cloned().unwrap_or_else(|| sku.clone().into());
-        if derived::<Product>(self.view, &id)?.is_some() {
-            return Err(Refusal::AlreadyExists { what: "product", name: id.to_string() }.into());
-        }
-        self.sku_is_free(sku)?;
-        let (sku, title, stamp) = (sku.clone(), title.clone(), self.stamp()?);
-        Ok(vec![Event::ProductCreated { id, sku, title, selling, stamp }])
-    }
-
-    pub(super) fn change_product(
-        self,
-        id: &ProductId,
-        title: Option<&Title>,
-        status: Option<Status>,
-        expected: Option<u64>,
-    ) -> Result<Vec<Event>, Stop> {
-        if title.is_none() && status.is_none() {
+    pub(super) fn edit_product(self, wanted: Wanted<'_>) -> Result<Vec<Event>, Stop> {
+        if wanted.edit.is_empty() && wanted.must != Must::Create {
             return Err(Refusal::Nothing { what: "the change" }.into());
         }
-        let product = self.product(id)?;
-        revision(expected, product.revision)?;
-        let (id, title, stamp) = (id.clone(), title.cloned(), self.stamp()?);
-        Ok(vec![Event::ProductChanged { id, title, status, stamp }])
+        let edit = Desk::new(self)?.edit(wanted)?;
+        Ok(edit.into_iter().map(|edit| Event::ProductEdited(Arc::new(edit.event))).collect())
     }
 
-    pub(super) fn add_variant(
-        self,
-        id: &ProductId,
-        sku: &Sku,
-        title: Option<&Title>,
-        selling: Selling,
-    ) -> Result<Vec<Event>, Stop> {
-        limit("backorder_limit", selling.backorder_limit, QUANTITY_MAX)?;
-        let product = self.product(id)?;
-        limit("variants", product.variants.len() as u64 + 1, VARIANTS_MAX as u64)?;
-        self.sku_is_free(sku)?;
-        let (id, sku, title, stamp) = (id.clone(), sku.clone(), title.cloned(), self.stamp()?);
-        Ok(vec![Event::VariantAdded { id, sku, title, selling, stamp }])
+    pub(super) fn delete_product(self, id: &ProductId, expected: Option<u64>) -> Result<Vec<Event>, Stop> {
+        let edit = Desk::new(self)?.delete(id, expected, None)?;
+        Ok(vec![Event::ProductEdited(Arc::new(edit.event))])
     }
 
-    pub(super) fn change_variant(
+    pub(super) fn edit_listing(
         self,
         id: &ProductId,
-        sku: &Sku,
-        title: Option<&Title>,
-        selling: Option<Selling>,
+        market: &MarketId,
+        wanted: &ListingEdit,
         expected: Option<u64>,
     ) -> Result<Vec<Event>, Stop> {
-        if title.is_none() && selling.is_none() {
+        if wanted.is_empty() {
             return Err(Refusal::Nothing { what: "the change" }.into());
         }
-        if let Some(selling) = selling {
-            limit("backorder_limit", selling.backorder_limit, QUANTITY_MAX)?;
-        }
-        let product = self.product(id)?;
-        if !product.variants.iter().any(|variant| variant.sku == *sku) {
+        let product = derived::<Product>(self.view, id)?;
+        let product = product.ok_or_else(|| Refusal::UnknownProduct { id: id.clone() })?;
+        let siblings = rows_of_sites::<ListingSibling>(self.view, (id, market))?;
+        let now = derived::<Listing>(self.view, (id, market))?;
+        let before = siblings.iter().map(|(_, sibling)| sibling.revision).sum::<u64>();
+        revision(expected, before)?;
+        if let Some(sku) = wanted.prices.keys().find(|sku| product.variant(sku).is_none()) {
             return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
         }
-        revision(expected, product.revision)?;
-        let (id, sku, title, stamp) = (id.clone(), sku.clone(), title.cloned(), self.stamp()?);
-        Ok(vec![Event::VariantChanged { id, sku, title, selling, stamp }])
-    }
-
-    pub(super) fn open_location(self, id: &LocationId, name: &Title) -> Result<Vec<Event>, Stop> {
-        if !rows_of_sites::<Location>(self.view, id)?.is_empty() {
-            return Err(Refusal::AlreadyExists { what: "location", name: id.to_string() }.into());
+        if now.is_none() {
+            limit("markets", self.markets(id)? + 1, MARKETS_MAX as u64)?;
         }
-        Ok(vec![Event::LocationOpened { id: id.clone(), name: name.clone() }])
-    }
-
-    pub(super) fn rename_location(
-        self,
-        id: &LocationId,
-        name: &Title,
-        expected: Option<u64>,
-    ) -> Result<Vec<Event>, Stop> {
-        self.home_here(id)?;
-        let location = row::<Location>(self.view, self.context.site, id)?;
-        revision(expected, location.map_or(0, |location| location.revision))?;
-        Ok(vec![Event::LocationRenamed { id: id.clone(), name: name.clone() }])
-    }
-
-    fn product(self, id: &ProductId) -> Result<Product, Stop> {
-        let product = derived::<Product>(self.view, id)?;
-        product.ok_or_else(|| Refusal::UnknownProduct { id: id.clone() }.into())
-    }
-
-    fn sku_is_free(self, sku: &Sku) -> Result<(), Stop> {
-        match derived::<Item>(self.view, sku)? {
-            Some(_) => Err(Refusal::AlreadyExists { what: "sku", name: sku.to_string() }.into()),
-            None => Ok(()),
+        let now = now.unwrap_or_default();
+        let open = match now.conflicts {
+            0 => Vec::new(),
+            _ => listing_conflicts(&rows_of_sites::<Sibling>(self.view, id)?, &siblings),
+        };
+        let is_open = |field: &Field| open.iter().any(|conflict| conflict.field == *field);
+        let (edit, back) = wanted.against(&now, is_open);
+        if edit.is_empty() {
+            return Ok(vec![]);
         }
+        let after = Listing::edited(Some(&now), &edit, before + 1, self.context.now);
+        limit("attributes", after.attributes.len() as u64, ATTRIBUTES_MAX as u64)?;
+        limit("prices", after.price_count() as u64, LISTING_PRICES_MAX as u64)?;
+        let settled = settled(open, &edit.values().into_iter().map(|(field, _)| field).collect());
+        let seen = siblings.into_iter().map(|(site, sibling)| (site, sibling.stamp));
+        let seen = SeenStamps::new(seen.filter(|(site, _)| site != self.context.site));
+        let (id, market, stamp) = (id.clone(), market.clone(), self.stamp()?);
+        let edited = ListingEdited { id, market, stamp, seen, revision: before + 1, edit, before: back, settled };
+        Ok(vec![Event::ListingEdited(Arc::new(edited))])
+    }
+
+    /// The markets in which a product says something of its own, up to the most that are allowed.
+    fn markets(self, id: &ProductId) -> Result<u64, Stop> {
+        let prefix = Listing::prefix(id);
+        let (mut count, end) = (0, prefix.end());
+        let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
+        self.view.scan(Table::MARKET_LISTINGS, range, &mut |_, _| {
+            count += 1;
+            count < MARKETS_MAX as u64
+        })?;
+        Ok(count)
+    }
+
+    /// Refuses if there is stock of a SKU anywhere, or a promise of it.
+    fn is_out_of_use(self, sku: &Sku) -> Result<(), Stop> {
+        let prefix = Key::new().text(sku.as_str());
+        let end = prefix.end();
+        let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
+        let mut shelves: BTreeMap<LocationId, Vec<(SiteId, StockRow)>> = BTreeMap::new();
+        let mut damaged = None;
+        self.view.scan(Table::STOCK, range, &mut |key, value| {
+            let mut parts = KeyParts(&key[prefix.as_bytes().len()..]);
+            let location = parts.text().and_then(|id| LocationId::parse(id).ok());
+            let site = parts.rest().and_then(|site| SiteId::parse(site).ok());
+            match (location, site, decode(Table::STOCK, value)) {
+                (Some(location), Some(site), Ok(row)) => shelves.entry(location).or_default().push((site, row)),
+                (_, _, Err(error)) => damaged = Some(error.into()),
+                _ => damaged = Some(super::unreadable(Table::STOCK.name(), "a key is damaged")),
+            }
+            damaged.is_none()
+        })?;
+        if let Some(damaged) = damaged {
+            return Err(damaged);
+        }
+        for (location, rows) in shelves {
+            let level = Level::of(&rows, &self.home(&location)?, self.context.site);
+            if level.on_hand != 0 || level.reserved != 0 || level.committed != 0 {
+                return Err(Refusal::ProductInUse { sku: sku.clone(), location }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Greater than every stamp that this site has folded, so that an informed edit wins.
@@ -121,4 +159,232 @@ impl Rules<'_> {
         let folded = sites.iter().map(|(_, site)| site.stamp).max().unwrap_or_default();
         Ok(Stamp::next(self.context.now, folded))
     }
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(rules: Rules<'a>) -> Result<Self, Stop> {
+        let (products, skus, gtins) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { rules, products, skus, gtins, stamp: rules.stamp()? })
+    }
+
+    /// Decides an edit; `None` if all that it sets is so already.
+    pub(super) fn edit(&self, wanted: Wanted<'_>) -> Result<Option<Edit>, Stop> {
+        let Wanted { id, edit, expected, must, variants, job } = wanted;
+        sensible(edit)?;
+        let now = self.product(id)?;
+        match (must, &now) {
+            (Must::Create, Some(_)) => {
+                return Err(Refusal::AlreadyExists { what: "product", name: id.to_string() }.into());
+            }
+            (Must::Exist, None) => return Err(Refusal::UnknownProduct { id: id.clone() }.into()),
+            _ => {}
+        }
+        revision(expected, now.as_ref().map_or(0, |product| product.revision))?;
+        for variant in &edit.variants {
+            self.variant(id, now.as_ref(), variant, variants)?;
+        }
+        let open = match &now {
+            Some(product) if product.conflicts > 0 => conflicts(&rows_of_sites::<Sibling>(self.rules.view, id)?),
+            _ => Vec::new(),
+        };
+        let (set, back) = match &now {
+            Some(now) => {
+                let fields = open.iter().map(|conflict| conflict.field.clone()).collect();
+                edit.against(now, &fields)
+            }
+            None => self.making(edit)?,
+        };
+        if set.is_empty() {
+            return Ok(None);
+        }
+        let before = match &now {
+            Some(now) => now.revision,
+            None => rows_of_sites::<Sibling>(self.rules.view, id)?.iter().map(|(_, sibling)| sibling.revision).sum(),
+        };
+        let after = Product::edited(now.as_ref(), &set, before + 1, self.rules.context.now);
+        if let Some(after) = &after {
+            fits(after, &set)?;
+        }
+        let settled = match open.is_empty() {
+            true => Vec::new(),
+            false => settled(open, &set.values().into_iter().map(|(field, _)| field).collect()),
+        };
+        let event = self.edited(id, before + 1, set, back, settled, job)?;
+        Ok(Some(Edit { event, before: now, after }))
+    }
+
+    /// Decides a deletion.
+    pub(super) fn delete(&self, id: &ProductId, expected: Option<u64>, job: Option<JobLine>) -> Result<Edit, Stop> {
+        let product = self.product(id)?.ok_or_else(|| Refusal::UnknownProduct { id: id.clone() })?;
+        revision(expected, product.revision)?;
+        product.variants.iter().try_for_each(|variant| self.rules.is_out_of_use(&variant.sku))?;
+        let edit = ProductEdit { present: Some(false), ..ProductEdit::default() };
+        let back = ProductEdit { present: Some(true), ..ProductEdit::default() };
+        let event = self.edited(id, product.revision + 1, edit, back, Vec::new(), job)?;
+        Ok(Edit { event, before: Some(product), after: None })
+    }
+
+    /// Puts an edit on the desk: what is decided from now on sees it.
+    pub(super) fn keep(&mut self, edit: Edit) -> ProductEdited {
+        let id = &edit.event.id;
+        for variant in edit.before.iter().flat_map(|product| &product.variants) {
+            self.skus.insert(variant.sku.clone(), None);
+            if let Some(gtin) = &variant.gtin {
+                self.gtins.insert(gtin.key(), None);
+            }
+        }
+        for variant in edit.after.iter().flat_map(|product| &product.variants) {
+            self.skus.insert(variant.sku.clone(), Some(id.clone()));
+            if let Some(gtin) = &variant.gtin {
+                self.gtins.insert(gtin.key(), Some((id.clone(), variant.sku.clone())));
+            }
+        }
+        self.products.insert(id.clone(), edit.after);
+        self.stamp = Stamp(self.stamp.0.saturating_add(1));
+        edit.event
+    }
+
+    /// The product that sells a SKU.
+    pub(super) fn owner(&self, sku: &Sku) -> Result<Option<ProductId>, Stop> {
+        match self.skus.get(sku) {
+            Some(owner) => Ok(owner.clone()),
+            None => Ok(derived::<Item>(self.rules.view, sku)?.map(|item| item.product)),
+        }
+    }
+
+    fn product(&self, id: &ProductId) -> Result<Option<Product>, Stop> {
+        match self.products.get(id) {
+            Some(product) => Ok(product.clone()),
+            None => Ok(derived(self.rules.view, id)?),
+        }
+    }
+
+    /// What makes a product of an edit.
+    fn making(&self, edit: &ProductEdit) -> Result<(ProductEdit, ProductEdit), Stop> {
+        let Some(title) = &edit.title else { return Err(Refusal::Nothing { what: "title" }.into()) };
+        if edit.variants.iter().all(|variant| variant.present == Some(false)) {
+            return Err(Refusal::Nothing { what: "variants" }.into());
+        }
+        let (mut set, _) = edit.against(&Product::blank(title.clone()), &BTreeSet::new());
+        set.present = Some(true);
+        set.title = Some(title.clone());
+        Ok((set, ProductEdit { present: Some(false), ..ProductEdit::default() }))
+    }
+
+    /// Refuses an edit of a variant that is not there, or whose names are another's.
+    fn variant(&self, id: &ProductId, product: Option<&Product>, edit: &VariantEdit, must: Must) -> Result<(), Stop> {
+        let sku = || edit.sku.clone();
+        let is_there = product.is_some_and(|product| product.variant(&edit.sku).is_some());
+        match (is_there, must) {
+            (true, Must::Create) => {
+                return Err(Refusal::AlreadyExists { what: "sku", name: edit.sku.to_string() }.into());
+            }
+            (false, Must::Exist) => return Err(Refusal::UnknownSku { sku: sku() }.into()),
+            (true, _) if edit.present == Some(false) => self.rules.is_out_of_use(&edit.sku)?,
+            (true, _) => {}
+            (false, _) if self.owner(&edit.sku)?.is_some_and(|owner| owner != *id) => {
+                return Err(Refusal::AlreadyExists { what: "sku", name: edit.sku.to_string() }.into());
+            }
+            (false, _) => {}
+        }
+        if let Some(Some(gtin)) = &edit.gtin
+            && self.has_gtin(gtin, id, &edit.sku)?
+        {
+            return Err(Refusal::AlreadyExists { what: "gtin", name: gtin.to_string() }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether another variant has a GTIN.
+    fn has_gtin(&self, gtin: &Gtin, id: &ProductId, sku: &Sku) -> Result<bool, Stop> {
+        if let Some(holder) = self.gtins.get(&gtin.key()) {
+            return Ok(holder.as_ref().is_some_and(|(product, variant)| (product, variant) != (id, sku)));
+        }
+        let prefix = GtinUse::prefix(gtin);
+        let end = prefix.end();
+        let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
+        let mut found = false;
+        self.rules.view.scan(Table::GTINS, range, &mut |key, _| {
+            let holder = GtinUse::parts(&key[prefix.as_bytes().len()..]);
+            found = holder.is_some_and(|(product, variant)| (&product, &variant) != (id, sku));
+            !found
+        })?;
+        Ok(found)
+    }
+
+    fn edited(
+        &self,
+        id: &ProductId,
+        revision: u64,
+        edit: ProductEdit,
+        before: ProductEdit,
+        settled: Vec<Conflict>,
+        job: Option<JobLine>,
+    ) -> Result<ProductEdited, Stop> {
+        let (id, stamp, seen) = (id.clone(), self.stamp, self.seen(id)?);
+        Ok(ProductEdited { id, stamp, seen, revision, edit, before, settled, job })
+    }
+
+    /// What this site has folded of other sites' edits of a product.
+    fn seen(&self, id: &ProductId) -> Result<SeenStamps, Stop> {
+        let here = self.rules.context.site;
+        if self.rules.view.sites().iter().all(|site| site == here) {
+            return Ok(SeenStamps::default());
+        }
+        let siblings = rows_of_sites::<Sibling>(self.rules.view, id)?.into_iter();
+        let seen = siblings.filter(|(site, _)| site != here).map(|(site, sibling)| (site, sibling.stamp));
+        Ok(SeenStamps::new(seen))
+    }
+}
+
+/// Refuses what no product could make sense of.
+fn sensible(edit: &ProductEdit) -> Result<(), Stop> {
+    let mut named = BTreeSet::new();
+    for variant in &edit.variants {
+        if let Some(selling) = variant.selling {
+            limit("backorder_limit", selling.backorder_limit.unwrap_or_default(), QUANTITY_MAX)?;
+        }
+        if !named.insert(&variant.sku) {
+            return Err(Refusal::AlreadyExists { what: "sku", name: variant.sku.to_string() }.into());
+        }
+    }
+    let mut known = BTreeSet::new();
+    if let Some(twice) = edit.options.iter().flatten().find(|name| !known.insert(*name)) {
+        return Err(Refusal::AlreadyExists { what: "option", name: twice.to_string() }.into());
+    }
+    Ok(())
+}
+
+/// Refuses a product that is larger than is kept, in anything that the edit sets.
+fn fits(after: &Product, set: &ProductEdit) -> Result<(), Stop> {
+    fn at_most(what: &'static str, is_set: bool, given: usize, max: usize) -> Result<(), Stop> {
+        if is_set { limit(what, given as u64, max as u64) } else { Ok(()) }
+    }
+    at_most("categories", set.categories.is_some(), after.categories.len(), CATEGORIES_MAX)?;
+    at_most("options", set.options.is_some(), after.options.len(), OPTIONS_MAX)?;
+    at_most("attributes", !set.attributes.is_empty(), after.attributes.len(), ATTRIBUTES_MAX)?;
+    at_most("media", set.media.is_some(), after.media.len(), MEDIA_MAX)?;
+    at_most("translations", !set.translations.is_empty(), after.translations.len(), TRANSLATIONS_MAX)?;
+    let adds = set.variants.iter().any(|variant| variant.present == Some(true));
+    at_most("variants", adds, after.variants.len(), VARIANTS_MAX)?;
+    for edit in &set.variants {
+        let Some(variant) = after.variant(&edit.sku) else { continue };
+        at_most("attributes", !edit.attributes.is_empty(), variant.attributes.len(), VARIANT_ATTRIBUTES_MAX)?;
+        at_most("prices", !edit.prices.is_empty(), variant.prices.len(), PRICES_MAX)?;
+    }
+    let chosen = after.variants.iter().filter(|variant| {
+        set.options.is_some() || set.variants.iter().any(|edit| edit.sku == variant.sku && edit.options.is_some())
+    });
+    for variant in chosen {
+        if let Some(option) = variant.options.keys().find(|option| !after.options.contains(option)) {
+            return Err(Refusal::UnknownOption { sku: variant.sku.clone(), option: option.clone() }.into());
+        }
+    }
+    limit("product bytes", crate::record::size(after) as u64, PRODUCT_BYTES_MAX as u64)
+}
+
+/// The conflicts that an edit of these fields settles.
+fn settled(mut open: Vec<Conflict>, fields: &BTreeSet<Field>) -> Vec<Conflict> {
+    open.retain(|conflict| fields.contains(&conflict.field));
+    open
 }

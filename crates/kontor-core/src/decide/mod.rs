@@ -4,9 +4,13 @@
 //! what it names exist, was it done before, is there enough.
 
 mod catalog;
+mod jobs;
+mod locations;
 mod reservations;
 mod stock;
 mod upkeep;
+
+use catalog::Wanted;
 
 use crate::command::{Command, Context, Line, Request};
 use crate::event::Event;
@@ -43,14 +47,19 @@ pub fn decide(view: &dyn View, request: &Request, context: Context<'_>) -> Resul
 pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Result<Vec<Event>, Stop> {
     let rules = Rules { view, context };
     match command {
-        Command::CreateProduct { id, sku, title, selling } => rules.create_product(id.as_ref(), sku, title, *selling),
-        Command::ChangeProduct { id, title, status, expected } => {
-            rules.change_product(id, title.as_ref(), *status, *expected)
+        Command::EditProduct { id, edit, expected, must, variants } => {
+            let (expected, must, variants) = (*expected, *must, *variants);
+            rules.edit_product(Wanted { id, edit, expected, must, variants, job: None })
         }
-        Command::AddVariant { id, sku, title, selling } => rules.add_variant(id, sku, title.as_ref(), *selling),
-        Command::ChangeVariant { id, sku, title, selling, expected } => {
-            rules.change_variant(id, sku, title.as_ref(), *selling, *expected)
+        Command::DeleteProduct { id, expected } => rules.delete_product(id, *expected),
+        Command::EditListing { id, market, edit, expected } => rules.edit_listing(id, market, edit, *expected),
+        Command::UpsertProducts { step, items } => rules.upsert_products(step.as_ref(), items),
+        Command::StartJob { id, kind, source, digest, options } => {
+            rules.start_job(*id, *kind, source, *digest, options)
         }
+        Command::AdvanceJob { step, done } => rules.advance_job(step, done),
+        Command::FinishJob { id } => rules.finish_job(*id),
+        Command::UndoJob { id } => rules.undo_job(*id),
         Command::OpenLocation { id, name } => rules.open_location(id, name),
         Command::RenameLocation { id, name, expected } => rules.rename_location(id, name, *expected),
         Command::Receive { from, lines, note } => rules.receive(*from, lines, note),
@@ -92,6 +101,9 @@ impl<'a> Rules<'a> {
         match self.item(sku)? {
             Item { status: Status::Archived, product, .. } => {
                 Err(Refusal::ProductArchived { sku: sku.clone(), id: product }.into())
+            }
+            Item { status: Status::Draft, product, .. } => {
+                Err(Refusal::ProductDraft { sku: sku.clone(), id: product }.into())
             }
             item => Ok(item),
         }

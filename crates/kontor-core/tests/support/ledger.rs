@@ -3,14 +3,15 @@
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note};
 use kontor_core::event::{Event, Moved};
 use kontor_core::group::Digest;
-use kontor_core::id::{Owner, ProductId, ReservationId};
+use kontor_core::id::{JobId, Owner, ProductId, ReservationId};
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::quantity::Quantity;
 use kontor_core::refusal::{Fact, Refusal};
 use kontor_core::text::{Reason, Reference, Title};
 use kontor_core::time::SiteTime;
 
-use super::{Answer, DAY_MS, DAY_ONE, Shop, place, sku};
+use super::{Answer, DAY_MS, DAY_ONE, Shop, catalog, place, sku};
 
 /// Plays a table and compares it with what happens.
 ///
@@ -31,7 +32,7 @@ pub(crate) fn check(table: &str) {
     let mut expected = vec![head.clone()];
     for row in rows {
         shop.now = moment(&row[0]);
-        let answer = told_of(&shop.clone(), play(&mut shop, &row[1]));
+        let answer = told_of(play(&mut shop, &row[1]));
         shop.audit();
         let levels = head[3..].iter().map(|item| {
             let (sku, location) = item.split_once('@').unwrap_or((item, "shop"));
@@ -102,22 +103,36 @@ fn command(words: &[&str]) -> Command {
     match words[0] {
         "location" => Command::OpenLocation { id: place(words[1]), name: name(words[1]) },
         "rename" => Command::RenameLocation { id: place(words[1]), name: name(words[2]), expected },
-        "product" => Command::CreateProduct {
-            id: after("id").map(product),
-            sku: sku(words[1]),
-            title: name(words[1]),
-            selling: selling(Selling::default()),
-        },
-        "change" => Command::ChangeProduct { id: id(), title: title(), status: None, expected },
-        "archive" => Command::ChangeProduct { id: id(), title: None, status: Some(Status::Archived), expected },
-        "activate" => Command::ChangeProduct { id: id(), title: None, status: Some(Status::Active), expected },
+        "product" => Command::create_product(
+            after("id").map(product),
+            sku(words[1]),
+            name(words[1]),
+            selling(Selling::default()),
+        ),
+        "change" => Command::change_product(id(), ProductEdit { title: title(), ..Default::default() }, expected),
+        "archive" => Command::change_product(id(), with_status(Status::Archived), expected),
+        "activate" => Command::change_product(id(), with_status(Status::Active), expected),
+        "draft" => Command::change_product(id(), with_status(Status::Draft), expected),
+        "delete" => Command::DeleteProduct { id: id(), expected },
+        "edit" => Command::change_product(id(), catalog::edit(&words[2..]), expected),
+        "list" => {
+            let (market, edit) = catalog::listing(&words[2..]);
+            Command::EditListing { id: id(), market, edit: Box::new(edit), expected }
+        }
         "variant" => {
-            Command::AddVariant { id: id(), sku: sku(words[2]), title: title(), selling: selling(Selling::default()) }
+            let selling = Some(selling(Selling::default()).into());
+            Command::add_variant(
+                id(),
+                VariantEdit { title: title().map(Some), selling, ..VariantEdit::of(sku(words[2])) },
+            )
         }
         "sell" => {
             let set = words.iter().any(|word| policy(word).is_some() || *word == "backorder");
-            let selling = set.then(|| selling(Selling::default()));
-            Command::ChangeVariant { id: id(), sku: sku(words[2]), title: title(), selling, expected }
+            let selling = set.then(|| selling(Selling::default()).into());
+            let variant = VariantEdit { title: title().map(Some), selling, ..VariantEdit::of(sku(words[2])) };
+            let nothing = variant == VariantEdit::of(sku(words[2]));
+            let variants = if nothing { vec![] } else { vec![variant] };
+            Command::change_product(id(), ProductEdit { variants, ..Default::default() }, expected)
         }
         "receive" => Command::Receive { from: Inbound::Delivery, lines: lines(&words[1..]), note },
         "return" => Command::Receive { from: Inbound::Return, lines: lines(&words[1..]), note },
@@ -242,10 +257,10 @@ fn spell(at: SiteTime) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-fn told_of(before: &Shop, answer: Answer) -> String {
+fn told_of(answer: Answer) -> String {
     let all = |events: &[Event]| match events {
         [] => "nothing".to_owned(),
-        events => events.iter().map(|event| told(before, event)).collect::<Vec<_>>().join("; "),
+        events => events.iter().map(told).collect::<Vec<_>>().join("; "),
     };
     match answer {
         Answer::Done(events) => all(&events),
@@ -255,7 +270,7 @@ fn told_of(before: &Shop, answer: Answer) -> String {
     }
 }
 
-fn told(before: &Shop, event: &Event) -> String {
+fn told(event: &Event) -> String {
     match event {
         Event::StockMoved { lines, .. } => lines.iter().map(line).collect::<Vec<_>>().join(", "),
         Event::StockAdjusted { unavailable, safety_stock, .. } => {
@@ -265,16 +280,29 @@ fn told(before: &Shop, event: &Event) -> String {
             format!("{} held until {}", hold_name(*id), spell(*expires_at))
         }
         Event::ReservationEnded { id, status, .. } => format!("{} {}", hold_name(*id), status.word()),
-        Event::ProductCreated { id, .. } => format!("product {id}"),
-        Event::ProductChanged { id, .. } | Event::VariantAdded { id, .. } | Event::VariantChanged { id, .. } => {
-            let revision = before.tables.product(id.as_str()).map_or(0, |product| product.revision);
-            format!("{id} revision {}", revision + 1)
-        }
+        Event::ProductEdited(edited) => match edited.edit.present {
+            Some(true) => format!("product {}", edited.id),
+            Some(false) => format!("{} deleted", edited.id),
+            None => format!("{} revision {}", edited.id, edited.revision),
+        },
+        Event::ListingEdited(edited) => format!("{} in {} revision {}", edited.id, edited.market, edited.revision),
+        Event::JobStarted(started) => format!("{} begins", job_name(started.id)),
+        Event::LinesDone(done) => format!("lines {} to {}", done.from_line, done.through_line),
+        Event::JobFinished { id } => format!("{} finished", job_name(*id)),
+        Event::JobUndone(undone) => format!("{} put back from line {}", job_name(undone.id), undone.from_line),
         Event::LocationOpened { id, .. } => format!("location {id}"),
         Event::LocationRenamed { id, name } => format!("{id} is called {name}"),
         Event::DayStarted { day } => format!("day {}", day - DAY_ONE),
         Event::KeyCreated { id, .. } => format!("key {id}"),
     }
+}
+
+fn with_status(status: Status) -> ProductEdit {
+    ProductEdit { status: Some(status), ..Default::default() }
+}
+
+fn job_name(id: JobId) -> String {
+    String::from_utf8_lossy(&id.0).trim_end_matches('\0').to_owned()
 }
 
 fn line(moved: &Moved) -> String {

@@ -3,7 +3,9 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod catalog;
 pub(crate) mod ledger;
+pub(crate) mod sites;
 pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note};
 use kontor_core::id::ReservationId;
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling};
 use kontor_core::quantity::Quantity;
 use kontor_core::text::Title;
@@ -88,7 +89,7 @@ pub(crate) fn opened(name: &str, sites: &[&str]) -> Shop {
     }
     for (number, policy) in [Policy::ReserveOnOrder, Policy::ReserveOnCart, Policy::TrackOnly].into_iter().enumerate() {
         let selling = Selling { policy, backorder_limit: if number == 1 { 3 } else { 0 } };
-        shop.must(Command::CreateProduct { id: None, sku: sku(SKUS[number]), title: title(name), selling });
+        shop.must(Command::create_product(None, sku(SKUS[number]), title(name), selling));
     }
     shop
 }
@@ -145,13 +146,12 @@ pub(crate) fn command(shop: &Shop, act: &Act, made: usize) -> Command {
             let change = |to: &Option<u64>| to.map(|to| Change { to, expected: None });
             Command::Adjust { sku, location, unavailable: change(unavailable), safety_stock: change(safety_stock) }
         }
-        Act::Sell(number, policy, backorder_limit) => Command::ChangeVariant {
-            id: sku(SKUS[*number]).into(),
-            sku: sku(SKUS[*number]),
-            title: None,
-            selling: Some(Selling { policy: *policy, backorder_limit: *backorder_limit }),
-            expected: None,
-        },
+        Act::Sell(number, policy, backorder_limit) => {
+            let selling = Some(Selling { policy: *policy, backorder_limit: *backorder_limit }.into());
+            let variants = vec![VariantEdit { selling, ..VariantEdit::of(sku(SKUS[*number])) }];
+            let edit = ProductEdit { variants, ..Default::default() };
+            Command::change_product(sku(SKUS[*number]).into(), edit, None)
+        }
         Act::Tick => Command::EndDueHolds { ids: shop.due() },
         Act::StartDay => Command::StartDay,
     }
@@ -339,8 +339,11 @@ impl Notebook {
                 }
                 fits
             }
-            Command::ChangeVariant { sku, selling: Some(selling), .. } => {
-                self.sells(sku.as_str(), *selling);
+            Command::EditProduct { edit, .. } => {
+                for variant in &edit.variants {
+                    let selling = variant.selling.map(|selling| selling.over(Selling::default()));
+                    selling.into_iter().for_each(|selling| self.sells(variant.sku.as_str(), selling));
+                }
                 true
             }
             _ => true,

@@ -1,12 +1,15 @@
 //! What a command does to the shop, and what the site must tell of it.
 
+use std::sync::Arc;
+
 use kontor_core::command::{Command, Inbound, Note, Request};
-use kontor_core::event::{Event, Moved};
-use kontor_core::id::{Position, ReservationId};
+use kontor_core::event::{Event, Moved, ProductEdited};
+use kontor_core::id::{Position, ProductId, ReservationId};
 use kontor_core::movement::MovementKind;
-use kontor_core::product::{Policy, Status};
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
+use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::reservation::{ReservationLine, ReservationStatus};
-use kontor_core::time::SiteTime;
+use kontor_core::time::{SeenStamps, SiteTime};
 
 use super::objections::{signed, unsigned};
 use super::shop::{Hold, HoldLine, ShelfKey, Shop, ShopProduct, summed};
@@ -24,42 +27,14 @@ impl Shop {
     /// to name takes its name.
     pub(crate) fn carry_out(&mut self, request: &Request, booked: Booked, told: &Event) -> Option<Event> {
         Some(match &request.command {
-            Command::CreateProduct { id, sku, title, selling } => {
-                let Event::ProductCreated { stamp, .. } = told else { return None };
-                let id = id.clone().unwrap_or_else(|| sku.clone().into());
-                let variants = vec![(sku.clone(), None, *selling)];
-                let product = ShopProduct { title: title.clone(), status: Status::Active, revision: 1, variants };
-                self.products.insert(id.clone(), product);
-                self.items.insert(sku.clone(), id.clone());
-                let (sku, title) = (sku.clone(), title.clone());
-                Event::ProductCreated { id, sku, title, selling: *selling, stamp: *stamp }
-            }
-            Command::ChangeProduct { id, title, status, .. } => {
-                let Event::ProductChanged { stamp, .. } = told else { return None };
-                let product = self.products.get_mut(id)?;
-                product.revision += 1;
-                product.title = title.clone().unwrap_or_else(|| product.title.clone());
-                product.status = status.unwrap_or(product.status);
-                Event::ProductChanged { id: id.clone(), title: title.clone(), status: *status, stamp: *stamp }
-            }
-            Command::AddVariant { id, sku, title, selling } => {
-                let Event::VariantAdded { stamp, .. } = told else { return None };
-                let product = self.products.get_mut(id)?;
-                product.revision += 1;
-                product.variants.push((sku.clone(), title.clone(), *selling));
-                self.items.insert(sku.clone(), id.clone());
-                let (id, sku, title) = (id.clone(), sku.clone(), title.clone());
-                Event::VariantAdded { id, sku, title, selling: *selling, stamp: *stamp }
-            }
-            Command::ChangeVariant { id, sku, title, selling, .. } => {
-                let Event::VariantChanged { stamp, .. } = told else { return None };
-                let product = self.products.get_mut(id)?;
-                product.revision += 1;
-                let (_, name, how) = product.variants.iter_mut().find(|(of, ..)| of == sku)?;
-                *name = title.clone().or(name.take());
-                *how = selling.unwrap_or(*how);
-                let (id, sku, title) = (id.clone(), sku.clone(), title.clone());
-                Event::VariantChanged { id, sku, title, selling: *selling, stamp: *stamp }
+            Command::EditProduct { id, edit, .. } => {
+                let Event::ProductEdited(told) = told else { return None };
+                let (edit, before) = self.sets(id, edit);
+                let revision = self.edit(id, &edit)?;
+                let (id, stamp, seen) = (id.clone(), told.stamp, SeenStamps::default());
+                let (settled, job) = (Vec::new(), None);
+                let edited = ProductEdited { id, stamp, seen, revision, edit, before, settled, job };
+                Event::ProductEdited(Arc::new(edited))
             }
             Command::OpenLocation { id, name } => {
                 self.locations.insert(id.clone(), (name.clone(), 1));
@@ -151,8 +126,80 @@ impl Shop {
             }
             Command::Commit { id } => self.end(*id, ReservationStatus::Committed, booked.at)?,
             Command::Release { id } => self.end(*id, ReservationStatus::Released, booked.at)?,
-            Command::EndDueHolds { .. } | Command::StartDay => return None,
+            _ => return None,
         })
+    }
+
+    /// What of an edit is not so already, and what is there now. Simulated clients set titles, statuses and
+    /// ways of selling.
+    fn sets(&self, id: &ProductId, wanted: &ProductEdit) -> (ProductEdit, ProductEdit) {
+        let (mut set, mut before) = (ProductEdit::default(), ProductEdit::default());
+        let product = self.products.get(id);
+        match product {
+            None => {
+                (set.present, before.present) = (Some(true), Some(false));
+                set.title = wanted.title.clone();
+            }
+            Some(product) => {
+                set.title = wanted.title.clone().filter(|title| *title != product.title);
+                before.title = set.title.as_ref().map(|_| product.title.clone());
+                set.status = wanted.status.filter(|status| *status != product.status);
+                before.status = set.status.map(|_| product.status);
+            }
+        }
+        for wanted in &wanted.variants {
+            let variant = product.and_then(|product| product.variants.iter().find(|(sku, ..)| *sku == wanted.sku));
+            let (title, selling) =
+                variant.map_or((None, Selling::default()), |(_, title, selling)| (title.clone(), *selling));
+            let (mut change, mut was) = (VariantEdit::of(wanted.sku.clone()), VariantEdit::of(wanted.sku.clone()));
+            change.title = wanted.title.clone().filter(|wanted| *wanted != title);
+            change.selling = wanted.selling.filter(|wanted| *wanted != selling.into());
+            match variant {
+                None => (change.present, was.present) = (Some(true), Some(false)),
+                Some(_) => {
+                    was.title = change.title.as_ref().map(|_| title);
+                    was.selling = change.selling.map(|_| selling.into());
+                }
+            }
+            if change != VariantEdit::of(wanted.sku.clone()) {
+                set.variants.push(change);
+                before.variants.push(was);
+            }
+        }
+        if product.is_none() {
+            before.variants.clear();
+        }
+        (set, before)
+    }
+
+    /// Whether a command asks for nothing that is not so already.
+    pub(crate) fn is_so(&self, command: &Command) -> bool {
+        match command {
+            Command::EditProduct { id, edit, .. } => self.sets(id, edit).0.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Books an edit of what is not so; answers the revision that it makes.
+    fn edit(&mut self, id: &ProductId, set: &ProductEdit) -> Option<u64> {
+        if let (Some(true), Some(title)) = (set.present, &set.title) {
+            let (title, status) = (title.clone(), Status::Active);
+            self.products.insert(id.clone(), ShopProduct { title, status, revision: 0, variants: Vec::new() });
+        }
+        let product = self.products.get_mut(id)?;
+        product.revision += 1;
+        product.title = set.title.clone().unwrap_or_else(|| product.title.clone());
+        product.status = set.status.unwrap_or(product.status);
+        for variant in &set.variants {
+            if variant.present == Some(true) {
+                product.variants.push((variant.sku.clone(), None, Selling::default()));
+                self.items.insert(variant.sku.clone(), id.clone());
+            }
+            let (_, title, selling) = product.variants.iter_mut().find(|(sku, ..)| *sku == variant.sku)?;
+            *title = variant.title.clone().unwrap_or_else(|| title.clone());
+            *selling = variant.selling.map_or(*selling, |set| set.over(*selling));
+        }
+        Some(product.revision)
     }
 
     /// Books the end of a hold.

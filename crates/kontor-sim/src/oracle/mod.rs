@@ -163,7 +163,9 @@ impl Oracle {
     pub(crate) fn answered(&mut self, answers: &[Decided<'_>], now: SiteTime) -> Kept {
         let at = now.max(self.durable.last().copied().unwrap_or_default().1);
         answers.iter().try_for_each(|answer| match answer.answer {
-            Ok(told) if !told.replayed => Err(broken("nobody is told before it is durable", "no effect", told)),
+            Ok(told) if !told.replayed && !told.events.is_empty() => {
+                Err(broken("nobody is told before it is durable", "no effect", told))
+            }
             _ => self.judge(answer, at),
         })
     }
@@ -214,7 +216,7 @@ impl Oracle {
         }
         for answer in answers.into_iter().flatten() {
             match answer.answer {
-                Ok(told) if !told.replayed => {
+                Ok(told) if !told.replayed && !told.events.is_empty() => {
                     let Some((index, entry)) = entries.next() else {
                         return Err(broken("what was told is in the journal", told, "no more entries"));
                     };
@@ -323,6 +325,13 @@ impl Oracle {
             (Ok(told), Some((key, before))) if told.replayed && before.fingerprint == key.fingerprint => {
                 let Remembered { position, recorded_at, events, .. } = before.clone();
                 same("a repeat is answered as before", &Answer { position, recorded_at, events, replayed: true }, told)
+            }
+            (Ok(told), None) if !told.replayed && told.events.is_empty() => {
+                let objections = self.shop.objections(&request.command, now);
+                match self.shop.is_so(&request.command) && objections.is_empty() {
+                    true => Ok(()),
+                    false => Err(broken("what is not so is done or refused", objections, &request.command)),
+                }
             }
             (Ok(told), before) => Err(broken("only what was done before is replayed", before, told)),
             (Err(NotDone::Refused(Refusal::KeyReused)), Some((key, before)))

@@ -3,8 +3,8 @@
 //! A command that meets no objection must be done; one that meets some must be refused with one of
 //! them, facts included.
 
-use kontor_core::command::{Change, Command, Note};
-use kontor_core::id::{ProductId, ReservationId, Sku};
+use kontor_core::command::{Change, Command, Must, Note};
+use kontor_core::id::ReservationId;
 use kontor_core::limits::{HOLD_MS_MAX, HOLD_MS_MIN};
 use kontor_core::movement::MovementKind;
 use kontor_core::product::Status;
@@ -19,31 +19,26 @@ impl Shop {
     pub(crate) fn objections(&self, command: &Command, now: SiteTime) -> Vec<Refusal> {
         let mut found = Vec::new();
         match command {
-            Command::CreateProduct { id, sku, .. } => {
-                let id = id.clone().unwrap_or_else(|| sku.clone().into());
-                if self.products.contains_key(&id) {
-                    found.push(exists("product", &id));
-                }
-                self.sku_taken(sku, &mut found);
-            }
-            Command::ChangeProduct { id, title, status, expected } => {
-                if title.is_none() && status.is_none() {
+            Command::EditProduct { id, edit, expected, must, variants } => {
+                if *must != Must::Create && edit.is_empty() {
                     found.push(Refusal::Nothing { what: "the change" });
                 }
-                self.product_at(id, *expected, &mut found);
-            }
-            Command::AddVariant { id, sku, .. } => {
-                self.product_at(id, None, &mut found);
-                self.sku_taken(sku, &mut found);
-            }
-            Command::ChangeVariant { id, sku, title, selling, expected } => {
-                if title.is_none() && selling.is_none() {
-                    found.push(Refusal::Nothing { what: "the change" });
-                }
-                self.product_at(id, *expected, &mut found);
                 let product = self.products.get(id);
-                if product.is_some_and(|product| product.variants.iter().all(|(of, ..)| of != sku)) {
-                    found.push(Refusal::UnknownSku { sku: sku.clone() });
+                match (must, product) {
+                    (Must::Create, Some(_)) => found.push(exists("product", id)),
+                    (Must::Exist, None) => found.push(Refusal::UnknownProduct { id: id.clone() }),
+                    (_, Some(product)) => stale(*expected, product.revision, &mut found),
+                    (_, None) => {}
+                }
+                for variant in &edit.variants {
+                    let sku = &variant.sku;
+                    let is_there = product.is_some_and(|product| product.variants.iter().any(|(of, ..)| of == sku));
+                    match (is_there, variants) {
+                        (true, Must::Create) => found.push(exists("sku", sku)),
+                        (false, Must::Exist) => found.push(Refusal::UnknownSku { sku: sku.clone() }),
+                        (false, _) if self.items.contains_key(sku) => found.push(exists("sku", sku)),
+                        _ => {}
+                    }
                 }
             }
             Command::OpenLocation { id, .. } => {
@@ -128,21 +123,12 @@ impl Shop {
                 }
             }
             Command::EndDueHolds { .. } | Command::StartDay => {}
+            // Simulated clients do none of these.
+            Command::DeleteProduct { .. } | Command::EditListing { .. } | Command::UpsertProducts { .. } => {}
+            Command::StartJob { .. } | Command::AdvanceJob { .. } => {}
+            Command::FinishJob { .. } | Command::UndoJob { .. } => {}
         }
         found
-    }
-
-    fn sku_taken(&self, sku: &Sku, found: &mut Vec<Refusal>) {
-        if self.items.contains_key(sku) {
-            found.push(exists("sku", sku));
-        }
-    }
-
-    fn product_at(&self, id: &ProductId, expected: Option<u64>, found: &mut Vec<Refusal>) {
-        match self.products.get(id) {
-            None => found.push(Refusal::UnknownProduct { id: id.clone() }),
-            Some(product) => stale(expected, product.revision, found),
-        }
     }
 
     fn used(&self, kind: MovementKind, note: &Note, found: &mut Vec<Refusal>) {

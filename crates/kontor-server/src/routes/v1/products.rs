@@ -5,13 +5,12 @@ use axum::response::Response;
 use http::HeaderMap;
 use kontor_api::page::Page;
 use kontor_api::path;
-use kontor_api::product::{
-    AddVariant, ChangeProduct, ChangeVariant, CreateProduct, Policy, Product, ProductEdit, Variant, VariantEdit,
-};
+use kontor_api::product::{self as wire, AddVariant, ChangeProduct, ChangeVariant, CreateProduct, Product};
 use kontor_core::command::Command;
 use kontor_core::event::Event;
 use kontor_core::id::{ProductId, Sku};
-use kontor_core::product::{Item, Selling, Status};
+use kontor_core::product::edit::{ProductEdit, SellingEdit, VariantEdit};
+use kontor_core::product::{Item, Status};
 use kontor_core::refusal::Refusal;
 use kontor_core::text::Title;
 use kontor_site::Answer;
@@ -39,29 +38,17 @@ use crate::{convert, parse};
 )]
 pub(crate) async fn create(State(app): State<App>, posted: Posted<CreateProduct>) -> Result<Response, Problem> {
     let Posted { body, asked } = posted;
-    let command = Command::CreateProduct {
-        id: parse::optional("/id", body.id, ProductId::parse)?,
-        sku: parse::at("/sku", Sku::parse(body.sku))?,
-        title: parse::at("/title", Title::parse(body.title))?,
-        selling: parse::selling(body.policy, body.backorder_limit)?,
-    };
+    let id = parse::optional("/id", body.id, ProductId::parse)?;
+    let sku = parse::at("/sku", Sku::parse(body.sku))?;
+    let title = parse::at("/title", Title::parse(body.title))?;
+    let command = Command::create_product(id, sku, title, parse::selling(body.policy, body.backorder_limit)?);
     write(&app, &asked, command, |answer| {
-        let created = convert::time(answer.recorded_at)?;
         let product = expect_event(answer, |event| {
-            let Event::ProductCreated { id, sku, title, selling, .. } = event else { return None };
-            let (policy, backorder_limit) = (convert::policy(selling.policy), selling.backorder_limit);
-            let first = Variant { sku: sku.to_string(), title: None, policy, backorder_limit };
-            Some(Product {
-                id: id.to_string(),
-                sku: sku.to_string(),
-                title: title.to_string(),
-                status: kontor_api::product::Status::Active,
-                variants: vec![first],
-                revision: 1,
-                created_at: created,
-                updated_at: created,
-            })
-        })?;
+            let Event::ProductEdited(edited) = event else { return None };
+            let product =
+                kontor_core::product::Product::edited(None, &edited.edit, edited.revision, answer.recorded_at)?;
+            Some(convert::product(&edited.id, &product))
+        })??;
         let path = path::with(path::PRODUCT, &[&product.id]);
         Ok(Told::created(product).revision(Some(1)).path(path))
     })
@@ -159,7 +146,7 @@ pub(crate) fn body(app: &App, id: &str) -> Result<bodies::Body, Problem> {
     patch, path = "/api/v1/products/{id}", tag = "products", operation_id = "change_product",
     params(("id" = String, Path, description = "The product's id")),
     request_body(content((ChangeProduct = "application/json"), (ChangeProduct = "application/merge-patch+json"))),
-    responses((status = 200, description = "What was set", body = ProductEdit,
+    responses((status = 200, description = "What was set", body = wire::ProductEdit,
         headers(("ETag" = String, description = "The new revision, in quotes")))),
 )]
 pub(crate) async fn change(
@@ -179,7 +166,7 @@ pub(crate) async fn change(
     post, path = "/api/v1/products/{id}/archive", tag = "products", operation_id = "archive_product",
     params(("id" = String, Path, description = "The product's id")),
     request_body(content = Option<kontor_api::Empty>, description = "Nothing, or an empty object"),
-    responses((status = 200, description = "What was set", body = ProductEdit,
+    responses((status = 200, description = "What was set", body = wire::ProductEdit,
         headers(("ETag" = String, description = "The new revision, in quotes")))),
 )]
 pub(crate) async fn archive(
@@ -197,7 +184,7 @@ pub(crate) async fn archive(
     post, path = "/api/v1/products/{id}/activate", tag = "products", operation_id = "activate_product",
     params(("id" = String, Path, description = "The product's id")),
     request_body(content = Option<kontor_api::Empty>, description = "Nothing, or an empty object"),
-    responses((status = 200, description = "What was set", body = ProductEdit,
+    responses((status = 200, description = "What was set", body = wire::ProductEdit,
         headers(("ETag" = String, description = "The new revision, in quotes")))),
 )]
 pub(crate) async fn activate(
@@ -217,8 +204,9 @@ async fn edit(
 ) -> Result<Response, Problem> {
     let id = parse::at("id", ProductId::parse(id))?;
     let expected = asked.expected()?;
-    let command = Command::ChangeProduct { id: id.clone(), title, status, expected };
-    let edit = write(app, asked, command, |answer| changed(answer, expected));
+    let edit = ProductEdit { title, status, ..ProductEdit::default() };
+    let command = Command::change_product(id.clone(), edit, expected);
+    let edit = write(app, asked, command, |answer| changed(answer, &id, expected));
     edit.await.map_err(|problem| with_current(app, &id, expected, problem))
 }
 
@@ -229,7 +217,7 @@ async fn edit(
     post, path = "/api/v1/products/{id}/variants", tag = "products", operation_id = "add_variant",
     params(("id" = String, Path, description = "The product's id")),
     request_body = AddVariant,
-    responses((status = 201, description = "What was set", body = ProductEdit)),
+    responses((status = 201, description = "What was set", body = wire::ProductEdit)),
 )]
 pub(crate) async fn add_variant(
     State(app): State<App>,
@@ -237,13 +225,12 @@ pub(crate) async fn add_variant(
     posted: Posted<AddVariant>,
 ) -> Result<Response, Problem> {
     let Posted { body, asked } = posted;
-    let command = Command::AddVariant {
-        id: parse::at("id", ProductId::parse(id))?,
-        sku: parse::at("/sku", Sku::parse(body.sku))?,
-        title: parse::optional("/title", body.title, Title::parse)?,
-        selling: parse::selling(body.policy, body.backorder_limit)?,
-    };
-    write(&app, &asked, command, |answer| edited(answer, None).map(Told::created)).await
+    let id = parse::at("id", ProductId::parse(id))?;
+    let sku = parse::at("/sku", Sku::parse(body.sku))?;
+    let title = parse::optional("/title", body.title, Title::parse)?.map(Some);
+    let selling = Some(parse::selling(body.policy, body.backorder_limit)?.into());
+    let command = Command::add_variant(id.clone(), VariantEdit { title, selling, ..VariantEdit::of(sku) });
+    write(&app, &asked, command, |answer| edited(answer, &id, None).map(Told::created)).await
 }
 
 /// Change a variant
@@ -253,7 +240,7 @@ pub(crate) async fn add_variant(
     patch, path = "/api/v1/products/{id}/variants/{sku}", tag = "products", operation_id = "change_variant",
     params(("id" = String, Path, description = "The product's id"), ("sku" = String, Path, description = "The variant's SKU")),
     request_body(content((ChangeVariant = "application/json"), (ChangeVariant = "application/merge-patch+json"))),
-    responses((status = 200, description = "What was set", body = ProductEdit,
+    responses((status = 200, description = "What was set", body = wire::ProductEdit,
         headers(("ETag" = String, description = "The new revision of the product, in quotes")))),
 )]
 pub(crate) async fn change_variant(
@@ -266,75 +253,49 @@ pub(crate) async fn change_variant(
     let sku = parse::at("sku", Sku::parse(sku))?;
     let title = parse::optional("/title", body.title, Title::parse)?;
     let expected = asked.expected()?;
-    let selling = selling_of(&app, &id, &sku, body.policy, body.backorder_limit)?;
-    let command = Command::ChangeVariant { id: id.clone(), sku, title, selling, expected };
-    let edit = write(&app, &asked, command, |answer| changed(answer, expected));
+    let selling = (body.policy.is_some() || body.backorder_limit.is_some()).then_some(SellingEdit {
+        policy: body.policy.map(parse::policy),
+        backorder_limit: body.backorder_limit.map(|limit| parse::units("/backorder_limit", limit)).transpose()?,
+    });
+    let variant = VariantEdit { title: title.map(Some), selling, ..VariantEdit::of(sku.clone()) };
+    let nothing = variant == VariantEdit::of(sku);
+    let edit = ProductEdit { variants: if nothing { vec![] } else { vec![variant] }, ..ProductEdit::default() };
+    let command = Command::change_product(id.clone(), edit, expected);
+    let edit = write(&app, &asked, command, |answer| changed(answer, &id, expected));
     edit.await.map_err(|problem| with_current(&app, &id, expected, problem))
 }
 
-/// Policy and limit are one value of the variant. Half of one is completed from the revision that the
-/// caller names; if that is no longer the newest, the writer refuses the edit.
-fn selling_of(
-    app: &App,
-    id: &ProductId,
-    sku: &Sku,
-    policy: Option<Policy>,
-    limit: Option<u64>,
-) -> Result<Option<Selling>, Problem> {
-    if policy.is_none() && limit.is_none() {
-        return Ok(None);
-    }
-    let product = app.site.read().product(id)?;
-    let variants = product.into_iter().flat_map(|product| product.variants);
-    let now = variants.into_iter().find(|variant| variant.sku == *sku).map(|variant| variant.selling);
-    let now = now.unwrap_or_default();
-    let given = parse::selling(policy, limit)?;
-    Ok(Some(Selling {
-        policy: if policy.is_some() { given.policy } else { now.policy },
-        backorder_limit: if limit.is_some() { given.backorder_limit } else { now.backorder_limit },
-    }))
-}
-
-/// What an edit has set, by its event.
-fn edited(answer: &Answer, expected: Option<u64>) -> Result<ProductEdit, Problem> {
-    let revision = expected.map(|before| before + 1);
-    let updated_at = convert::time(answer.recorded_at)?;
-    expect_event(answer, |event| {
-        let (id, title, status, variant) = match event {
-            Event::ProductChanged { id, title, status, .. } => (id, title.as_ref(), *status, None),
-            Event::VariantAdded { id, sku, title, selling, .. } => {
-                (id, None, None, Some(variant_edit(sku, title.as_ref(), Some(*selling))))
-            }
-            Event::VariantChanged { id, sku, title, selling, .. } => {
-                (id, None, None, Some(variant_edit(sku, title.as_ref(), *selling)))
-            }
-            _ => return None,
-        };
-        Some(ProductEdit {
-            id: id.to_string(),
-            title: title.map(ToString::to_string),
-            status: status.map(convert::status),
-            variant,
-            revision,
-            updated_at,
-            position: answer.position.to_string(),
-        })
+/// What an edit has set, by its event: nothing, if all was so already.
+fn edited(answer: &Answer, id: &ProductId, expected: Option<u64>) -> Result<wire::ProductEdit, Problem> {
+    let found = answer.events.iter().find_map(|event| match event {
+        Event::ProductEdited(edited) => Some(edited),
+        _ => None,
+    });
+    let edit = found.map(|edited| &edited.edit);
+    Ok(wire::ProductEdit {
+        id: id.to_string(),
+        title: edit.and_then(|edit| edit.title.as_ref()).map(ToString::to_string),
+        status: edit.and_then(|edit| edit.status).map(convert::status),
+        variant: edit.and_then(|edit| edit.variants.first()).map(variant_edit),
+        revision: found.map(|edited| edited.revision).or(expected),
+        updated_at: convert::time(answer.recorded_at)?,
+        position: answer.position.to_string(),
     })
 }
 
 /// The same as an answer, with the tag of the revision that it made.
-fn changed(answer: &Answer, expected: Option<u64>) -> Result<Told<ProductEdit>, Problem> {
-    let edit = edited(answer, expected)?;
+fn changed(answer: &Answer, id: &ProductId, expected: Option<u64>) -> Result<Told<wire::ProductEdit>, Problem> {
+    let edit = edited(answer, id, expected)?;
     let revision = edit.revision;
     Ok(Told::changed(edit).revision(revision))
 }
 
-fn variant_edit(sku: &Sku, title: Option<&Title>, selling: Option<Selling>) -> VariantEdit {
-    VariantEdit {
-        sku: sku.to_string(),
-        title: title.map(ToString::to_string),
-        policy: selling.map(|selling| convert::policy(selling.policy)),
-        backorder_limit: selling.map(|selling| selling.backorder_limit),
+fn variant_edit(variant: &VariantEdit) -> wire::VariantEdit {
+    wire::VariantEdit {
+        sku: variant.sku.to_string(),
+        title: variant.title.as_ref().and_then(|title| title.as_ref()).map(ToString::to_string),
+        policy: variant.selling.and_then(|selling| selling.policy).map(convert::policy),
+        backorder_limit: variant.selling.and_then(|selling| selling.backorder_limit),
     }
 }
 

@@ -200,6 +200,7 @@ impl Verdict {
         let refuses = !matches!(item.selling.policy, Policy::None | Policy::TrackOnly);
         let code = match item.status {
             Status::Archived => Some(Code::ProductArchived),
+            Status::Draft => Some(Code::ProductDraft),
             Status::Active if refuses && wanted > promisable => Some(Code::InsufficientStock),
             Status::Active => None,
         };
@@ -246,6 +247,7 @@ fn sentences(item: &Item, at: &LocationLevel, here: &SiteId, verdict: &Verdict, 
         Some(Code::ProductArchived) => {
             format!("A reservation of {quantity} would be refused: the product is archived.")
         }
+        Some(Code::ProductDraft) => format!("A reservation of {quantity} would be refused: the product is a draft."),
         Some(code) => format!(
             "A reservation of {quantity} would be refused with {}: {} can be promised.",
             code.as_str(),

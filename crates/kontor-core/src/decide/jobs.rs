@@ -1,0 +1,356 @@
+//! Imports: many products in one entry, every line once, and the way back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::catalog::{Desk, Edit, Wanted};
+use super::{Rules, limit, unreadable};
+use crate::command::{Must, UpsertItem};
+use crate::event::{Event, ProductEdited};
+use crate::id::{JobId, ProductId};
+use crate::job::{
+    Job, JobKind, JobLine, JobOptions, JobStarted, JobStatus, JobStep, JobUndone, LineDone, LineOutcome, LinesDone,
+    Source,
+};
+use crate::limits::{COUNTER_MAX, ENTRY_BYTES_MAX, HEAD_BYTES_MAX, UNDO_LOOKS_BACK_MAX, UPSERT_LINES_MAX};
+use crate::product::edit::ProductEdit;
+use crate::product::field::{Field, VariantField};
+use crate::product::revision::{Edited, Revision};
+use crate::record::{Table, decode, size};
+use crate::refusal::{Refusal, Stop};
+use crate::time::Stamp;
+use crate::view::{KeyRange, row};
+
+/// Something that stands on a line, and who would do it.
+enum Item<'i> {
+    Upsert(&'i UpsertItem),
+    Done(&'i LineDone),
+}
+
+impl Item<'_> {
+    fn line(&self) -> u64 {
+        match self {
+            Self::Upsert(item) => item.line,
+            Self::Done(done) => done.line,
+        }
+    }
+}
+
+impl Rules<'_> {
+    pub(super) fn start_job(
+        self,
+        id: Option<JobId>,
+        kind: JobKind,
+        source: &Source,
+        digest: [u8; 32],
+        options: &JobOptions,
+    ) -> Result<Vec<Event>, Stop> {
+        let id = id.unwrap_or(JobId(self.context.fresh_id));
+        if row::<Job>(self.view, self.context.site, id)?.is_some() {
+            return Err(Refusal::AlreadyExists { what: "job", name: id.to_string() }.into());
+        }
+        let (source, options) = (source.clone(), options.clone());
+        Ok(vec![Event::JobStarted(Arc::new(JobStarted { id, kind, source, digest, options }))])
+    }
+
+    pub(super) fn upsert_products(self, step: Option<&JobStep>, items: &[UpsertItem]) -> Result<Vec<Event>, Stop> {
+        let previous = match step {
+            Some(step) => self.job_at(step, &[JobKind::Products])?.last_chunk,
+            None if items.is_empty() => return Err(Refusal::Nothing { what: "the list of products" }.into()),
+            None => None,
+        };
+        let rejected = step.map_or(&[][..], |step| &step.rejected);
+        self.lines(step, previous, in_order(items.iter().map(Item::Upsert), rejected))
+    }
+
+    pub(super) fn advance_job(self, step: &JobStep, done: &[LineDone]) -> Result<Vec<Event>, Stop> {
+        let previous = self.job_at(step, &[JobKind::Stock, JobKind::Counts])?.last_chunk;
+        self.lines(Some(step), previous, in_order(done.iter().map(Item::Done), &step.rejected))
+    }
+
+    pub(super) fn finish_job(self, id: JobId) -> Result<Vec<Event>, Stop> {
+        self.job(id, &[JobStatus::Running])?;
+        Ok(vec![Event::JobFinished { id }])
+    }
+
+    /// Does lines until the entry is full.
+    fn lines(self, step: Option<&JobStep>, previous: Option<u64>, items: Vec<Item<'_>>) -> Result<Vec<Event>, Stop> {
+        limit("lines", items.len() as u64, UPSERT_LINES_MAX as u64)?;
+        let (from_line, last_line) = match (step, items.first(), items.last()) {
+            (Some(step), ..) => (step.from_line, step.through_line),
+            (None, Some(first), Some(last)) => (first.line(), last.line()),
+            (None, ..) => return Ok(vec![]),
+        };
+        let mut next = from_line;
+        for item in &items {
+            if !(next..=last_line).contains(&item.line()) {
+                return Err(Refusal::LineOrder { line: item.line() }.into());
+            }
+            next = item.line() + 1;
+        }
+        let job = step.map(|step| step.job);
+        let mut desk = Desk::new(self)?;
+        let mut room = Room::new();
+        let mut done = LinesDone { job, from_line, through_line: last_line, lines: Vec::new(), previous };
+        let mut events = Vec::new();
+        for item in items {
+            let (line, edit) = match item {
+                Item::Done(done) => (done.clone(), None),
+                Item::Upsert(item) => upsert(&desk, job, item)?,
+            };
+            let (mut line, mut edit) = (line, edit);
+            let mut bytes = size(&line) + edit.as_ref().map_or(0, |edit| size(&edit.event));
+            if !room.fits(bytes) && done.lines.is_empty() {
+                // Alone in its entry, and too large for it.
+                let (code, detail) = too_large(bytes);
+                line.outcome = LineOutcome::refused(code, &detail);
+                (edit, bytes) = (None, size(&line));
+            }
+            if !room.take(bytes) {
+                done.through_line = line.line - 1;
+                break;
+            }
+            done.lines.push(line);
+            events.extend(edit.map(|edit| Event::ProductEdited(Arc::new(desk.keep(edit)))));
+        }
+        events.push(Event::LinesDone(Arc::new(done)));
+        Ok(events)
+    }
+
+    /// The job that goes on with this step.
+    fn job_at(self, step: &JobStep, kinds: &[JobKind]) -> Result<Job, Stop> {
+        let job = self.job(step.job, &[JobStatus::Running])?;
+        if !kinds.contains(&job.started.kind) {
+            return Err(Refusal::JobState { job: step.job, status: job.status }.into());
+        }
+        let expected = job.through_line + 1;
+        if step.from_line != expected {
+            return Err(Refusal::JobPosition { job: step.job, expected }.into());
+        }
+        if !(step.from_line..COUNTER_MAX).contains(&step.through_line) {
+            return Err(Refusal::LineOrder { line: step.through_line }.into());
+        }
+        Ok(job)
+    }
+
+    fn job(self, id: JobId, states: &[JobStatus]) -> Result<Job, Stop> {
+        let job = row::<Job>(self.view, self.context.site, id)?.ok_or(Refusal::UnknownJob { job: id })?;
+        if !states.contains(&job.status) {
+            return Err(Refusal::JobState { job: id, status: job.status }.into());
+        }
+        Ok(job)
+    }
+
+    /// Puts lines back, the last ones first, until the entry is full or a chunk is done.
+    pub(super) fn undo_job(self, id: JobId) -> Result<Vec<Event>, Stop> {
+        let job = self.job(id, &[JobStatus::Running, JobStatus::Finished, JobStatus::Undoing])?;
+        if job.started.kind != JobKind::Products {
+            return Err(Refusal::JobState { job: id, status: job.status }.into());
+        }
+        let next = if job.status == JobStatus::Undoing { job.next_undo } else { job.last_chunk };
+        let below = job.undone_from.unwrap_or(u64::MAX);
+        let mut undone = JobUndone { id, from_line: 1, next_chunk: None, put_back: 0, left: Vec::new() };
+        let Some(chunk) = next else { return Ok(vec![Event::JobUndone(Arc::new(undone))]) };
+        let done = row::<LinesDone>(self.view, self.context.site, (id, chunk))?;
+        let done = done.ok_or_else(|| unreadable(Table::JOB_LINES.name(), "a chunk of a job is missing"))?;
+        let mut desk = Desk::new(self)?;
+        let mut room = Room::new();
+        let mut events = Vec::new();
+        (undone.from_line, undone.next_chunk) = (done.from_line, done.previous);
+        for line in done.lines.iter().rev().filter(|line| line.line < below) {
+            let (Some(product), LineOutcome::Created(stamp) | LineOutcome::Changed(stamp)) =
+                (&line.product, &line.outcome)
+            else {
+                continue;
+            };
+            let mut back = self.put_back(&desk, JobLine { job: id, line: line.line, undo: true }, product, *stamp)?;
+            if let Some(bytes) =
+                back.edit.as_ref().map(|edit| size(&edit.event)).filter(|bytes| !Room::new().fits(*bytes))
+            {
+                back = PutBack { edit: None, left: Some(too_large(bytes)) };
+            }
+            let left = back.left.map(|(code, detail)| LineDone {
+                line: line.line,
+                product: Some(product.clone()),
+                outcome: LineOutcome::refused(code, &detail),
+            });
+            let bytes = back.edit.as_ref().map_or(0, |edit| size(&edit.event)) + left.as_ref().map_or(0, size);
+            if !room.take(bytes) {
+                (undone.from_line, undone.next_chunk) = (line.line + 1, Some(chunk));
+                break;
+            }
+            undone.put_back += u64::from(left.is_none());
+            undone.left.extend(left);
+            events.extend(back.edit.map(|edit| Event::ProductEdited(Arc::new(desk.keep(edit)))));
+        }
+        events.push(Event::JobUndone(Arc::new(undone)));
+        Ok(events)
+    }
+
+    /// What puts a line back, and why it is not put back as a whole.
+    fn put_back(self, desk: &Desk<'_>, job: JobLine, id: &ProductId, stamp: Stamp) -> Result<PutBack, Stop> {
+        let revision = row::<Revision>(self.view, self.context.site, (id, stamp))?;
+        let Some(Edited::Product(edited)) = revision.map(|revision| revision.edited) else {
+            return Err(unreadable(Table::REVISIONS.name(), "the edit of a line is missing"));
+        };
+        let Some(since) = self.set_since(id, stamp, job.job)? else {
+            return Ok(PutBack::left(None, "it was changed too often since"));
+        };
+        let back = match &*edited {
+            ProductEdited { edit, .. } if edit.present == Some(true) => match since.first() {
+                Some(field) => return Ok(PutBack::left(None, &format!("{field} was changed since"))),
+                None => desk.delete(id, None, Some(job)).map(Some),
+            },
+            ProductEdited { before, .. } if since.contains(&Field::Present) || before.present.is_some() => {
+                return Ok(PutBack::left(None, "the product was deleted or made anew since"));
+            }
+            ProductEdited { before, .. } => {
+                let mut back: ProductEdit = before.clone();
+                back.retain(|field| !is_changed(field, &since));
+                let wanted = Wanted {
+                    id,
+                    edit: &back,
+                    expected: None,
+                    must: Must::Exist,
+                    variants: Must::Either,
+                    job: Some(job),
+                };
+                let left: Vec<Field> = before.values().into_iter().map(|(field, _)| field).collect();
+                let left: Vec<Field> = left.into_iter().filter(|field| is_changed(field, &since)).collect();
+                let edit = desk.edit(wanted);
+                if let (Ok(_), Some(field)) = (&edit, left.first()) {
+                    let why = match left.len() {
+                        1 => format!("{field} was changed since"),
+                        more => format!("{field} and {} others were changed since", more - 1),
+                    };
+                    return Ok(PutBack::left(edit?, &why));
+                }
+                edit
+            }
+        };
+        match back {
+            Ok(edit) => Ok(PutBack { edit, left: None }),
+            Err(Stop::Refused(refusal)) => {
+                Ok(PutBack { edit: None, left: Some((refusal.code(), refusal.to_string())) })
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// The fields of a product that others than a job have set since; `None` if too many edits were made.
+    fn set_since(self, id: &ProductId, stamp: Stamp, job: JobId) -> Result<Option<BTreeSet<Field>>, Stop> {
+        let prefix = Revision::prefix(id);
+        let (from, end) = (prefix.clone().number(stamp.0.saturating_add(1)), prefix.end());
+        let range = KeyRange { from: from.as_bytes(), before: end.as_bytes() };
+        let (mut fields, mut looked_at, mut damaged) = (BTreeSet::new(), 0, None);
+        self.view.scan(Table::REVISIONS, range, &mut |_, value| {
+            looked_at += 1;
+            match decode::<Revision>(Table::REVISIONS, value).map(|revision| revision.edited) {
+                Ok(Edited::Product(edited)) if edited.job.is_none_or(|line| line.job != job) => {
+                    fields.extend(edited.edit.values().into_iter().map(|(field, _)| field));
+                }
+                Ok(_) => {}
+                Err(error) => damaged = Some(error),
+            }
+            damaged.is_none() && looked_at <= UNDO_LOOKS_BACK_MAX
+        })?;
+        match damaged {
+            Some(error) => Err(error.into()),
+            None => Ok((looked_at <= UNDO_LOOKS_BACK_MAX).then_some(fields)),
+        }
+    }
+}
+
+/// What puts a line back.
+struct PutBack {
+    edit: Option<Edit>,
+    /// The code and the words of what is left as it is.
+    left: Option<(&'static str, String)>,
+}
+
+impl PutBack {
+    fn left(edit: Option<Edit>, why: &str) -> Self {
+        Self { edit, left: Some(("changed_since", why.to_owned())) }
+    }
+}
+
+/// Whether a field, or anything of a variant that would go, was set since.
+fn is_changed(field: &Field, since: &BTreeSet<Field>) -> bool {
+    match field {
+        Field::Variant(sku, VariantField::Present) => {
+            since.iter().any(|field| matches!(field, Field::Variant(of, _) if of == sku))
+        }
+        Field::Variant(sku, _) => {
+            since.contains(field) || since.contains(&Field::Variant(sku.clone(), VariantField::Present))
+        }
+        field => since.contains(field),
+    }
+}
+
+/// Why something that fits into no entry is not done.
+fn too_large(bytes: usize) -> (&'static str, String) {
+    let (given, max) = (bytes as u64, ENTRY_BYTES_MAX as u64);
+    let refusal = Refusal::LimitExceeded { what: "entry bytes", given, max };
+    (refusal.code(), refusal.to_string())
+}
+
+/// What becomes of one product of many.
+fn upsert(desk: &Desk<'_>, job: Option<JobId>, item: &UpsertItem) -> Result<(LineDone, Option<Edit>), Stop> {
+    let line = item.line;
+    let first = item.edit.variants.first().map(|variant| &variant.sku);
+    let id = match (&item.id, first) {
+        (Some(id), _) => Some(id.clone()),
+        (None, Some(sku)) => Some(desk.owner(sku)?.unwrap_or_else(|| sku.clone().into())),
+        (None, None) => None,
+    };
+    let Some(product) = id else {
+        let refusal = Refusal::Nothing { what: "the line: neither id nor sku" };
+        let outcome = LineOutcome::refused(refusal.code(), &refusal.to_string());
+        return Ok((LineDone { line, product: None, outcome }, None));
+    };
+    let wanted = Wanted {
+        id: &product,
+        edit: &item.edit,
+        expected: None,
+        must: Must::Either,
+        variants: Must::Either,
+        job: job.map(|job| JobLine { job, line, undo: false }),
+    };
+    let (outcome, edit) = match desk.edit(wanted) {
+        Ok(Some(edit)) if edit.event.edit.present == Some(true) => (LineOutcome::Created(edit.event.stamp), Some(edit)),
+        Ok(Some(edit)) => (LineOutcome::Changed(edit.event.stamp), Some(edit)),
+        Ok(None) => (LineOutcome::Unchanged, None),
+        Err(Stop::Refused(refusal)) => (LineOutcome::refused(refusal.code(), &refusal.to_string()), None),
+        Err(failed) => return Err(failed),
+    };
+    Ok((LineDone { line, product: Some(product), outcome }, edit))
+}
+
+/// Lines that are done and lines that could not be read, by ascending lines.
+fn in_order<'i>(items: impl Iterator<Item = Item<'i>>, rejected: &'i [LineDone]) -> Vec<Item<'i>> {
+    let mut all: Vec<Item<'i>> = items.chain(rejected.iter().map(Item::Done)).collect();
+    all.sort_by_key(Item::line);
+    all
+}
+
+/// What is left of an entry.
+struct Room {
+    left: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { left: ENTRY_BYTES_MAX - HEAD_BYTES_MAX }
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        bytes + 8 <= self.left
+    }
+
+    /// Takes bytes with what goes before each part: its kind and its length.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes + 8);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+}
