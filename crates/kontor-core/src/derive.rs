@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use crate::id::{ProductId, Sku};
+use crate::index;
 use crate::overlay::Overlay;
 use crate::product::listing::{Listing, ListingSibling};
 use crate::product::merge::{merge, merge_listing};
 use crate::product::text::MarketId;
 use crate::product::{Claim, GtinUse, Item, Product, Sibling};
-use crate::record::{Derived, EMPTY, Key, KeyParts, Primary, encode};
+use crate::record::{Derived, EMPTY, Key, KeyParts, Primary, Table, encode};
 use crate::view::{KeyRange, View, ViewError, derived, rows_of_sites};
 
 /// Recomputes the merged product and all that follows from it: what a sale must know of its SKUs, of
@@ -21,7 +22,9 @@ pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId, ends: bool) -> Res
         product.iter().flat_map(|product| &product.variants).map(|variant| variant.sku.clone()).collect()
     };
     let (gone, there) = (variants(&before), variants(&now));
-    differ(rows, GtinUse::TABLE, gtins(id, before.as_ref()), gtins(id, now.as_ref()));
+    differ(rows, GtinUse::TABLE, &gtins(id, before.as_ref()), &gtins(id, now.as_ref()));
+    let keys = |product: &Option<Product>| product.as_ref().map_or_else(Vec::new, |product| index::keys(id, product));
+    differ(rows, Table::INDEX, &keys(&before), &keys(&now));
     set::<Product>(rows, id, now.as_ref());
     if let Some(product) = &now {
         for variant in &product.variants {
@@ -38,7 +41,12 @@ pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId, ends: bool) -> Res
 
 /// Recomputes what a product says of its own in a market.
 pub(crate) fn listing(rows: &mut Overlay<'_>, id: &ProductId, market: &MarketId) -> Result<(), ViewError> {
+    let before: Option<Listing> = derived(rows, (id, market))?;
     let now = merged_listing(rows, id, market)?;
+    let keys = |listing: &Option<Listing>| {
+        listing.as_ref().map_or_else(Vec::new, |listing| index::listing_keys(id, market, listing))
+    };
+    differ(rows, Table::INDEX, &keys(&before), &keys(&now));
     set::<Listing>(rows, (id, market), now.as_ref());
     Ok(())
 }
@@ -109,17 +117,20 @@ fn markets(rows: &dyn View, id: &ProductId) -> Result<BTreeSet<MarketId>, ViewEr
     Ok(markets)
 }
 
-/// The keys of a product's GTINs.
-fn gtins(id: &ProductId, product: Option<&Product>) -> BTreeSet<Vec<u8>> {
+/// The keys of a product's GTINs, in order.
+fn gtins(id: &ProductId, product: Option<&Product>) -> Vec<Vec<u8>> {
     let variants = product.into_iter().flat_map(|product| &product.variants);
     let keys = variants.filter_map(|variant| Some(GtinUse::key((variant.gtin.as_ref()?, id, &variant.sku))));
-    keys.map(Key::into_bytes).collect()
+    let mut keys: Vec<Vec<u8>> = keys.map(Key::into_bytes).collect();
+    keys.sort_unstable();
+    keys
 }
 
-/// Puts rows that are new, and deletes those that are gone.
-fn differ(rows: &mut Overlay<'_>, table: crate::record::Table, before: BTreeSet<Vec<u8>>, now: BTreeSet<Vec<u8>>) {
-    before.difference(&now).for_each(|key| rows.delete(table, key.clone()));
-    now.difference(&before).for_each(|key| rows.put(table, key.clone(), EMPTY));
+/// Puts the rows whose keys are new, and deletes those whose keys are gone. Both are in order.
+fn differ(rows: &mut Overlay<'_>, table: Table, before: &[Vec<u8>], now: &[Vec<u8>]) {
+    let is_in = |keys: &[Vec<u8>], key: &Vec<u8>| keys.binary_search(key).is_ok();
+    before.iter().filter(|key| !is_in(now, key)).for_each(|key| rows.delete(table, key.clone()));
+    now.iter().filter(|key| !is_in(before, key)).for_each(|key| rows.put(table, key.clone(), EMPTY));
 }
 
 fn set<D: Derived>(rows: &mut Overlay<'_>, key: D::Key<'_>, value: Option<&D>) {

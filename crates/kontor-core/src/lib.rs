@@ -18,6 +18,7 @@ pub mod event;
 pub mod fold;
 pub mod group;
 pub mod id;
+pub mod index;
 pub mod job;
 pub mod limits;
 pub mod location;

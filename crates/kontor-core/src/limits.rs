@@ -75,6 +75,19 @@ pub const TRANSLATIONS_MAX: usize = 50;
 /// Prices of one variant outside of markets: a few currencies, each with the sales of some years.
 pub const PRICES_MAX: usize = 100;
 
+/// Words of a product's titles and brand by which it is found.
+pub const INDEX_WORDS_MAX: usize = 64;
+
+/// SKUs and GTINs of a product by which it is found, whole and in parts.
+pub const INDEX_CODES_MAX: usize = 1_000;
+
+/// Attributes of a product and its variants by which it is found.
+pub const INDEX_ATTRIBUTES_MAX: usize = 200;
+
+/// Bytes of a word, of a title and of an attribute in the index: shoppers type less, and a key that is
+/// short is read fast. What is cut off is compared with the product itself.
+pub const INDEX_WORD_BYTES_MAX: usize = 24;
+
 /// Prices of one product in one market.
 pub const LISTING_PRICES_MAX: usize = 500;
 

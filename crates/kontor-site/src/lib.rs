@@ -18,6 +18,7 @@ pub mod reader;
 pub mod recover;
 mod reserve;
 pub mod rows;
+pub mod search;
 pub mod site;
 pub mod step;
 mod writer;

@@ -36,3 +36,13 @@ pub const CLOCK_STEP_MS_MAX: u64 = 2_000;
 
 /// How long the timer rests after the journal or the tables gave it nothing.
 pub const TIMER_REST_MS: u64 = 1_000;
+
+/// Rows that one page of a search reads before it ends early: some 20 ms of work. Whoever looks for what
+/// is rare among what is common pages on.
+pub const SEARCH_ROWS_MAX: usize = 4_000;
+
+/// Rows of one part of a query that are counted before it is taken for one of many.
+pub const SEARCH_PROBE_MAX: usize = 1_000;
+
+/// Words of a query that are counted; of more words the shorter ones are only compared.
+pub const SEARCH_PROBED_WORDS_MAX: usize = 8;

@@ -298,7 +298,7 @@ impl Reader {
         Ok(self.products(None, 1)?.is_empty() && self.locations(None, 1)?.is_empty())
     }
 
-    fn levels(&self, sku: &Sku) -> Result<Vec<LocationLevel>, ViewError> {
+    pub(crate) fn levels(&self, sku: &Sku) -> Result<Vec<LocationLevel>, ViewError> {
         let prefix = Key::new().text(sku.as_str());
         let end = prefix.end();
         let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };

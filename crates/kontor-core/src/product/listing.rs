@@ -24,8 +24,7 @@ pub struct Listing {
     pub description: Option<Description>,
     /// Attributes that are others there.
     pub attributes: BTreeMap<Name, AttributeValue>,
-    /// Prices there, by variant. A variant that has one in a currency has there none of the product's
-    /// in that currency.
+    /// Prices there, by variant: while one is in force, it takes the place of the variant's in its currency.
     pub prices: BTreeMap<Sku, Prices>,
     /// Fields on whose value concurrent edits differ.
     pub conflicts: u32,

@@ -67,6 +67,17 @@ pub fn in_force(prices: &Prices, currency: Currency, now: SiteTime) -> Option<(P
     holding.next().map(|(key, terms)| (*key, *terms))
 }
 
+/// The price at which a variant is sold in a market: the market's own if one is in force, else the
+/// variant's.
+pub fn offered(
+    base: &Prices,
+    own: Option<&Prices>,
+    currency: Currency,
+    now: SiteTime,
+) -> Option<(PriceKey, PriceTerms)> {
+    own.and_then(|own| in_force(own, currency, now)).or_else(|| in_force(base, currency, now))
+}
+
 impl PriceTerms {
     /// The amount in words: `12.50 EUR`.
     pub fn money(self, currency: Currency) -> Money {
@@ -98,6 +109,22 @@ mod tests {
             assert_eq!(in_force(&prices, eur, SiteTime(now)).map(|(_, terms)| terms.amount), Some(amount), "at {now}");
         }
         assert_eq!(in_force(&prices, chf, SiteTime(119)), None);
+    }
+
+    #[test]
+    fn a_market_has_its_own_price_while_one_is_in_force() {
+        let eur = Currency::parse("EUR").unwrap();
+        let prices = |amount, from: Option<u64>, until: Option<u64>| {
+            let money = Money::new(amount, eur).unwrap();
+            Prices::from([price(money, from.map(SiteTime), until.map(SiteTime)).unwrap()])
+        };
+        let (base, own) = (prices(1000, None, None), prices(900, Some(10), Some(20)));
+        for (now, own, amount) in
+            [(9, Some(&own), 1000), (10, Some(&own), 900), (20, Some(&own), 1000), (15, None, 1000)]
+        {
+            let found = offered(&base, own, eur, SiteTime(now)).map(|(_, terms)| terms.amount);
+            assert_eq!(found, Some(amount), "at {now}");
+        }
     }
 
     #[test]

@@ -1,0 +1,313 @@
+//! The index: rows without values, whose keys are ways to find products, in the order in which products
+//! are shown.
+//!
+//! | way | key |
+//! | --- | --- |
+//! | all | 1 · title ∅ product |
+//! | word | 2 · word ∅ title ∅ product |
+//! | category | 3 · category ∅ title ∅ product |
+//! | brand | 4 · brand ∅ title ∅ product |
+//! | attribute | 5 · name ∅ value ∅ title ∅ product |
+//! | status | 6 · status ∅ title ∅ product |
+//! | price | 7 · market ∅ currency³ amount⁸ sku ∅ product; no market: the product's own |
+//!
+//! Texts are in small letters without accents, and cut; numbers are big-endian. The keys of a product are
+//! a pure function of its merged row ([`keys`]), those of a listing of its own ([`listing_keys`]); when a
+//! row changes, keys that went are deleted and new ones put.
+
+pub mod words;
+
+use crate::id::{ProductId, Sku};
+use crate::limits::INDEX_ATTRIBUTES_MAX;
+use crate::money::Currency;
+use crate::product::listing::Listing;
+use crate::product::price::Prices;
+use crate::product::text::MarketId;
+use crate::product::{Product, Status, Variant};
+use crate::record::{Key, KeyParts};
+
+/// A way to find products: those rows of the index that one part of a query names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Every product, by title.
+    All,
+    /// Products with a word that begins so; by word, then by title.
+    Word(String),
+    /// Products of a category, by title.
+    Category(String),
+    /// Products of a brand, by title.
+    Brand(String),
+    /// Products of which this is true, or of a variant of which it is; by title.
+    Attribute {
+        /// Its name.
+        name: String,
+        /// Its value, or one of its values.
+        value: String,
+    },
+    /// Products of a status, by title.
+    Status(Status),
+    /// Variants with a price within bounds, of a market or of the products themselves; by price.
+    Price {
+        /// Whose own prices; of the products, if of no market.
+        market: Option<MarketId>,
+        /// In which currency.
+        currency: Currency,
+        /// The least amount.
+        min: u64,
+        /// The greatest amount.
+        max: u64,
+    },
+}
+
+/// What a key of the index says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The product.
+    pub product: ProductId,
+    /// The word that was found.
+    pub word: Option<String>,
+    /// The price that was found, and the variant that has it.
+    pub price: Option<(u64, Sku)>,
+}
+
+impl Way {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::All => 1,
+            Self::Word(_) => 2,
+            Self::Category(_) => 3,
+            Self::Brand(_) => 4,
+            Self::Attribute { .. } => 5,
+            Self::Status(_) => 6,
+            Self::Price { .. } => 7,
+        }
+    }
+
+    /// What the keys of this way begin with, and what follows is ordered by.
+    pub fn prefix(&self) -> Key {
+        let key = Key::new().fixed(&[self.kind()]);
+        match self {
+            Self::All | Self::Word(_) => key,
+            Self::Category(name) | Self::Brand(name) => key.text(name),
+            Self::Attribute { name, value } => key.text(name).text(value),
+            Self::Status(status) => key.text(status.word()),
+            Self::Price { market, currency, .. } => {
+                key.text(market.as_ref().map_or("", MarketId::as_str)).fixed(&currency.code())
+            }
+        }
+    }
+
+    /// The keys of this way: from the first, and up to the second without it.
+    pub fn range(&self) -> (Key, Key) {
+        let prefix = self.prefix();
+        match self {
+            Self::Word(word) => {
+                let from = prefix.fixed(word.as_bytes());
+                let end = from.end();
+                (from, end)
+            }
+            Self::Price { min, max, .. } => {
+                let end = match max.checked_add(1) {
+                    Some(beyond) => prefix.clone().number(beyond),
+                    None => prefix.end(),
+                };
+                (prefix.number(*min), end)
+            }
+            _ => {
+                let end = prefix.end();
+                (prefix, end)
+            }
+        }
+    }
+
+    /// Reads what follows the prefix of a key.
+    pub fn found(&self, after_prefix: &[u8]) -> Option<Found> {
+        let mut parts = KeyParts(after_prefix);
+        let (mut word, mut price) = (None, None);
+        match self {
+            Self::Price { .. } => {
+                let amount = parts.number()?;
+                price = Some((amount, Sku::parse(parts.text()?).ok()?));
+            }
+            _ => {
+                word = match self {
+                    Self::Word(_) => Some(parts.text()?.to_owned()),
+                    _ => None,
+                };
+                parts.text()?;
+            }
+        }
+        let product = ProductId::parse(parts.text()?).ok()?;
+        Some(Found { product, word, price })
+    }
+
+    fn key(&self, title: &str, product: &ProductId) -> Vec<u8> {
+        let key = match self {
+            Self::Word(word) => self.prefix().text(word),
+            _ => self.prefix(),
+        };
+        key.text(title).text(product.as_str()).into_bytes()
+    }
+}
+
+/// A category, a brand or a part of an attribute, as it stands in a key.
+pub fn value(text: &str) -> String {
+    let plain = words::plain(text);
+    words::cut(&plain).to_owned()
+}
+
+/// The keys of a product, in order.
+pub fn keys(id: &ProductId, product: &Product) -> Vec<Vec<u8>> {
+    let title = words::title(product);
+    let mut ways = vec![Way::All, Way::Status(product.status)];
+    ways.extend(words::of(product).into_iter().map(Way::Word));
+    ways.extend(product.categories.iter().map(|name| Way::Category(value(name.as_str()))));
+    ways.extend(product.brand.iter().map(|name| Way::Brand(value(name.as_str()))));
+    ways.extend(attributes(product));
+    let mut keys: Vec<Vec<u8>> = ways.iter().map(|way| way.key(&title, id)).collect();
+    for Variant { sku, prices, .. } in &product.variants {
+        prices_of(&mut keys, None, sku, prices, id);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The keys of what a product says in a market, in order.
+pub fn listing_keys(id: &ProductId, market: &MarketId, listing: &Listing) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    for (sku, prices) in &listing.prices {
+        prices_of(&mut keys, Some(market), sku, prices, id);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The attributes by which a product is found: its own, then those of its variants.
+fn attributes(product: &Product) -> impl Iterator<Item = Way> {
+    let all = product.attributes.iter().chain(product.variants.iter().flat_map(|variant| &variant.attributes));
+    let ways = all.flat_map(|(name, text)| {
+        let name = value(name.as_str());
+        text.words().into_iter().map(|text| (name.clone(), value(&text))).collect::<Vec<_>>()
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    let ways = ways.filter(move |way| seen.insert(way.clone())).take(INDEX_ATTRIBUTES_MAX);
+    ways.map(|(name, value)| Way::Attribute { name, value })
+}
+
+/// A price is found whenever it is in force: which one is, is asked when it is found.
+fn prices_of(keys: &mut Vec<Vec<u8>>, market: Option<&MarketId>, sku: &Sku, prices: &Prices, id: &ProductId) {
+    keys.extend(prices.iter().map(|(key, terms)| {
+        let amount = u64::try_from(terms.amount).unwrap_or(0);
+        let way = Way::Price { market: market.cloned(), currency: key.currency, min: amount, max: amount };
+        way.prefix().number(amount).text(sku.as_str()).text(id.as_str()).into_bytes()
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Money;
+    use crate::product::attribute::AttributeValue;
+    use crate::product::price::price;
+    use crate::product::text::{AttributeText, Name};
+    use crate::text::Title;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn eur(amount: i64) -> Prices {
+        let currency = Currency::parse("EUR").unwrap();
+        Prices::from([price(Money::new(amount, currency).unwrap(), None, None).unwrap()])
+    }
+
+    fn desk() -> (ProductId, Product) {
+        let mut product = Product::blank(Title::parse("The walnut desk with a drawer").unwrap());
+        product.brand = Some(name("Möbel"));
+        product.categories = vec![name("Desks"), name("Office")];
+        product.attributes = [
+            (name("Material"), AttributeValue::Text(AttributeText::parse("Walnut").unwrap())),
+            (name("Height"), AttributeValue::Integer(72)),
+        ]
+        .into();
+        product.variants = vec![Variant { prices: eur(12_000), ..Variant::new(Sku::parse("W1").unwrap()) }];
+        (ProductId::parse("desk").unwrap(), product)
+    }
+
+    /// As a person would write it down.
+    fn shown(key: &[u8]) -> String {
+        let (kind, rest) = key.split_first().unwrap();
+        let text: String = rest.iter().map(|b| if *b == 0 { '·' } else { char::from(*b) }).collect();
+        format!("{kind} {text}")
+    }
+
+    #[test]
+    fn a_product_is_found_in_all_ways() {
+        let (id, product) = desk();
+        let keys = keys(&id, &product);
+        let shown: Vec<String> = keys.iter().map(|key| shown(key)).collect();
+        let title = "the walnut desk with a d";
+        let mut expected = vec![format!("1 {title}·desk·")];
+        for word in ["a", "desk", "drawer", "mobel", "the", "w1", "walnut", "with"] {
+            expected.push(format!("2 {word}·{title}·desk·"));
+        }
+        for (kind, text) in [(3, "desks"), (3, "office"), (4, "mobel"), (5, "height·72"), (5, "material·walnut")] {
+            expected.push(format!("{kind} {text}·{title}·desk·"));
+        }
+        expected.push(format!("6 active·{title}·desk·"));
+        assert_eq!(shown[..shown.len() - 1], expected);
+        assert!(shown.last().unwrap().starts_with("7 ·EUR"));
+
+        let ways = [
+            Way::All,
+            Way::Word("wal".into()),
+            Way::Word("desk".into()),
+            Way::Category(value("OFFICE")),
+            Way::Brand(value("mobel")),
+            Way::Attribute { name: value("Height"), value: value("72") },
+            Way::Status(Status::Active),
+            Way::Price { market: None, currency: Currency::parse("EUR").unwrap(), min: 12_000, max: 12_000 },
+        ];
+        for way in ways {
+            let (from, end) = way.range();
+            let inside: Vec<&Vec<u8>> = keys
+                .iter()
+                .filter(|key| from.as_bytes() <= key.as_slice() && key.as_slice() < end.as_bytes())
+                .collect();
+            let [key] = inside.as_slice() else { panic!("{way:?}: {inside:?}") };
+            let found = way.found(&key[way.prefix().as_bytes().len()..]).expect("a key can be read");
+            assert_eq!(found.product, id, "{way:?}");
+            assert_eq!(found.word.is_some(), matches!(way, Way::Word(_)));
+            assert_eq!(found.price.is_some(), matches!(way, Way::Price { .. }));
+        }
+        let currency = Currency::parse("EUR").unwrap();
+        let others = [
+            Way::Word("desks".into()),
+            Way::Category("desk".into()),
+            Way::Status(Status::Archived),
+            Way::Price { market: None, currency, min: 0, max: 11_999 },
+            Way::Price { market: None, currency, min: 12_001, max: u64::MAX },
+            Way::Price { market: MarketId::parse("gb").ok(), currency, min: 0, max: u64::MAX },
+        ];
+        for way in others {
+            let (from, end) = way.range();
+            assert!(
+                !keys.iter().any(|key| from.as_bytes() <= key.as_slice() && key.as_slice() < end.as_bytes()),
+                "{way:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_market_is_found_by_its_own_prices_alone() {
+        let (id, _) = desk();
+        let gb = MarketId::parse("gb").unwrap();
+        let listing = Listing { prices: [(Sku::parse("W1").unwrap(), eur(9_900))].into(), ..Listing::default() };
+        let keys = listing_keys(&id, &gb, &listing);
+        let way = Way::Price { market: Some(gb), currency: Currency::parse("EUR").unwrap(), min: 9_900, max: 9_900 };
+        let found = way.found(&keys[0][way.prefix().as_bytes().len()..]).expect("a key can be read");
+        assert_eq!((keys.len(), found.price), (1, Some((9_900, Sku::parse("W1").unwrap()))));
+    }
+}
