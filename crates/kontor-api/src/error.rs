@@ -55,6 +55,8 @@ codes! {
     InvalidRequest "invalid_request" 400 false true "The request is not valid";
     /// Writes of stock and reservations must carry an `Idempotency-Key`, so that they can be repeated safely.
     IdempotencyKeyMissing "idempotency_key_missing" 400 false true "An Idempotency-Key is required";
+    /// A product that is not there yet can be made only with a title.
+    TitleMissing "title_missing" 400 false true "A new product needs a title";
     /// A page token that this server did not give, or gave for another list.
     InvalidPageToken "invalid_page_token" 400 false true "The page token is not valid here";
     /// No key was given, or one that is not known. Send `X-API-Key` or `Authorization: Bearer`.

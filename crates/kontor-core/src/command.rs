@@ -1,6 +1,8 @@
 //! What a site can be asked to do. Values were checked when they were parsed; a command says what
 //! is wanted, never what it leads to.
 
+use std::collections::BTreeMap;
+
 use crate::access::Role;
 use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
 use crate::job::{JobKind, JobOptions, JobStep, LineDone, Source};
@@ -227,6 +229,15 @@ pub struct UpsertItem {
     pub id: Option<ProductId>,
     /// What is set.
     pub edit: ProductEdit,
+    /// What is set of what it says in markets.
+    pub listings: BTreeMap<MarketId, ListingEdit>,
+}
+
+impl UpsertItem {
+    /// A product on a line; which one, its first SKU says.
+    pub fn new(line: u64, edit: ProductEdit) -> Self {
+        Self { line, id: None, edit, listings: BTreeMap::new() }
+    }
 }
 
 impl Command {

@@ -172,6 +172,8 @@ pub struct ListingEdited {
     pub before: ListingEdit,
     /// See [`ProductEdited::settled`].
     pub settled: Vec<Conflict>,
+    /// The import that wanted it.
+    pub job: Option<JobLine>,
 }
 
 /// What a movement did to one item.

@@ -101,7 +101,7 @@ pub const PRODUCT_BYTES_MAX: usize = 256 * 1024;
 pub const JOB_OPTIONS_BYTES_MAX: usize = 4 * 1024;
 
 /// Why a line of an import was refused, in bytes: a sentence.
-pub const OUTCOME_BYTES_MAX: usize = 300;
+pub const OUTCOME_BYTES_MAX: usize = 200;
 
 /// Lines of an import in one command. Some 250 products of a thousand bytes fill an entry.
 pub const UPSERT_LINES_MAX: usize = 1_000;

@@ -110,6 +110,9 @@ pub enum Refusal {
         /// Where.
         location: LocationId,
     },
+    /// There is no product without a title.
+    #[error("a new product needs a title")]
+    TitleMissing,
     /// A variant names an option that its product does not have.
     #[error("variant {sku} chooses {option}, which is no option of its product")]
     UnknownOption {
@@ -238,6 +241,7 @@ impl Refusal {
             Self::ProductArchived { .. } => "product_archived",
             Self::ProductDraft { .. } => "product_draft",
             Self::ProductInUse { .. } => "product_in_use",
+            Self::TitleMissing => "title_missing",
             Self::UnknownJob { .. } => "unknown_job",
             Self::JobPosition { .. } => "job_position",
             Self::JobState { .. } => "job_state",
@@ -305,7 +309,7 @@ impl Refusal {
             Self::PreconditionFailed { expected, actual } => {
                 vec![("expected", units(*expected)), ("actual", units(*actual))]
             }
-            Self::KeyReused | Self::Nothing { .. } => vec![],
+            Self::KeyReused | Self::TitleMissing | Self::Nothing { .. } => vec![],
             Self::LimitExceeded { what, given, max } => {
                 vec![("what", text(what)), ("given", units(*given)), ("max", units(*max))]
             }

@@ -189,7 +189,7 @@ fn import(shop: &mut Shop) {
     };
     let refused = |line| LineDone { line, product: None, outcome: LineOutcome::refused("invalid_request", "no sku") };
     shop.must(start(products, JobKind::Products));
-    let item = |line, words: &[&str]| UpsertItem { line, id: None, edit: edit(words) };
+    let item = |line, words: &[&str]| UpsertItem::new(line, edit(words));
     let step = |job, from_line, through_line, rejected| JobStep { job, from_line, through_line, rejected };
     let items =
         vec![item(1, &["figs.price=3EUR", "title=Figs"]), item(3, &["pears.+peel=thick"]), item(4, &["pears.Size=M"])];

@@ -9,13 +9,14 @@ use kontor_core::id::{JobId, ProductId};
 use kontor_core::job::{Job, JobKind, JobOptions, JobStatus, JobStep, LineDone, LineOutcome, LinesDone, Source};
 use kontor_core::limits::{ENTRY_BYTES_MAX, UPSERT_LINES_MAX};
 use kontor_core::product::Product;
-use kontor_core::product::edit::{ProductEdit, VariantEdit};
-use kontor_core::product::text::Description;
-use kontor_core::record::{Table, decode};
+use kontor_core::product::edit::VariantEdit;
+use kontor_core::product::listing::Listing;
+use kontor_core::product::text::{Description, MarketId};
+use kontor_core::record::{Derived, Table, decode};
 use kontor_core::refusal::Refusal;
-use kontor_core::view::row;
+use kontor_core::view::{View, row};
 use proptest::prelude::*;
-use support::catalog::edit;
+use support::catalog::{edit, listing};
 use support::ledger::{opened, play_done};
 use support::world::title;
 use support::{Answer, Shop, cases, sku};
@@ -49,7 +50,7 @@ fn each_of_many_products_is_done_on_its_own() {
             "5 created",
             "6 refused already_exists: gtin 0000096385074 exists already",
             "7 unchanged",
-            "8 refused invalid_request: title is empty",
+            "8 refused title_missing: a new product needs a title",
             "9 refused invalid_request: the line: neither id nor sku is empty",
             "11 changed",
         ]
@@ -115,7 +116,7 @@ fn a_full_entry_says_where_to_go_on() {
     let item = |line: u64| {
         let mut edit = edit(&["title=Thing", &format!("{line}.=")]);
         edit.description = Some(Some(Description::parse(words.as_str()).expect("a description")));
-        UpsertItem { line, id: None, edit }
+        UpsertItem::new(line, edit)
     };
     let all = UPSERT_LINES_MAX as u64;
     let (mut from, mut entries) = (1, 0);
@@ -145,7 +146,7 @@ fn a_full_entry_says_where_to_go_on() {
             ..VariantEdit::of(sku(&format!("huge-{number}")))
         })
         .collect();
-    let items = vec![UpsertItem { line: 1, id: None, edit: huge }, item(2_000)];
+    let items = vec![UpsertItem::new(1, huge), item(2_000)];
     let done = lines_done(&shop.must(Command::UpsertProducts { step: None, items }));
     let told: Vec<String> = done.lines.iter().map(|line| shown(&line.outcome)).collect();
     assert!(told[0].starts_with("refused limit_exceeded: product bytes"), "{told:?}");
@@ -163,17 +164,17 @@ fn a_job_is_put_back_where_nobody_has_changed_it_since() {
     upsert(&mut shop, &[(1, "title=Desk DESK.price=100EUR brand=Oak"), (2, "title=Lamp LAMP.")]);
     start(&mut shop, JobKind::Products);
     let rows = [
-        "DESK.price=90EUR brand=Elm",       // put back
-        "LAMP.price=5EUR +colour=red",      // its colour is changed later
-        "title=Chair CHAIR.",               // deleted
-        "title=Sofa SOFA.",                 // sold later
-        "title=Stool STOOL.",               // renamed later
-        "title=Shelf SHELF.",               // deleted with its next line
-        "title=Shelves SHELF.price=1EUR",   //
-        "title=Bench BENCH.",               // deleted by hand later
-        "title=Table TABLE. apples.gtin=x", // refused: no such gtin is read
-        "apples.gtin=96385074 pears.",      // refused: pears are a product
-        "apples.gtin=96385074",             // put back
+        "DESK.price=90EUR brand=Elm gb:DESK.price=80GBP gb:title=Table", // put back
+        "LAMP.price=5EUR +colour=red",                                   // its colour is changed later
+        "title=Chair CHAIR.",                                            // deleted
+        "title=Sofa SOFA.",                                              // sold later
+        "title=Stool STOOL.",                                            // renamed later
+        "title=Shelf SHELF.",                                            // deleted with its next line
+        "title=Shelves SHELF.price=1EUR",                                //
+        "title=Bench BENCH.",                                            // deleted by hand later
+        "title=Table TABLE. apples.gtin=x",                              // refused: no such gtin is read
+        "apples.gtin=96385074 pears.",                                   // refused: pears are a product
+        "apples.gtin=96385074",                                          // put back
     ];
     let items: Vec<(u64, &str)> = (1..).zip(rows).filter(|(_, words)| !words.contains("=x")).collect();
     for (from, some) in (1..).step_by(3).zip(items.chunks(3)) {
@@ -184,6 +185,7 @@ fn a_job_is_put_back_where_nobody_has_changed_it_since() {
         shop.must(Command::UpsertProducts { step: Some(step), items });
     }
     play_done(&mut shop, "edit LAMP +colour=blue");
+    play_done(&mut shop, "list DESK gb title=Bureau");
     play_done(&mut shop, "receive 1 SOFA");
     play_done(&mut shop, "edit STOOL title=Barstool");
     play_done(&mut shop, "delete BENCH");
@@ -196,13 +198,18 @@ fn a_job_is_put_back_where_nobody_has_changed_it_since() {
             "5 changed_since: /title was changed since",
             "4 product_in_use: SOFA still has stock or promises at shop",
             "2 changed_since: /attributes/colour was changed since",
+            "1 changed_since: /title was changed since",
         ]
     );
     let job = job(&shop);
-    assert_eq!((job.status, job.put_back, job.left), (JobStatus::Undone, 5, 4));
+    assert_eq!((job.status, job.put_back, job.left), (JobStatus::Undone, 4, 5));
     let desk = shop.tables.product("DESK").expect("it was there before");
     assert_eq!((desk.brand.expect("a brand").as_str(), desk.variants[0].prices.len()), ("Oak", 1));
     assert_eq!(desk.variants[0].prices.values().next().expect("a price").amount, 10_000);
+    let gb = Listing::key((&ProductId::parse("DESK").expect("an id"), &MarketId::parse("gb").expect("a market")));
+    let gb = shop.tables.get(Table::MARKET_LISTINGS, gb.as_bytes()).expect("rows").expect("a listing");
+    let gb: Listing = decode(Table::MARKET_LISTINGS, &gb).expect("a row");
+    assert_eq!((gb.title.expect("a title").as_str(), gb.prices.len()), ("Bureau", 0));
     let lamp = shop.tables.product("LAMP").expect("it was there before");
     assert_eq!((lamp.variants[0].prices.len(), lamp.attributes.len()), (0, 1), "what was changed stays, the rest goes");
     assert!(shop.tables.product("apples").expect("apples").variants[0].gtin.is_none());
@@ -276,6 +283,9 @@ fn rows() -> impl Strategy<Value = Vec<String>> {
         (0..4_u8, 0..2_u8)
             .prop_map(|(sku, n)| { format!("S{sku}.gtin={}", ["96385074", "4006381333931"][usize::from(n)]) }),
         (0..4_u8).prop_map(|sku| format!("S{sku}.title=variant")),
+        (0..4_u8, 0..3_u8).prop_map(|(sku, n)| format!("gb:S{sku}.price={n}GBP")),
+        (0..4_u8).prop_map(|sku| format!("gb:S{sku}.price=-GBP")),
+        (0..2_u8).prop_map(|n| format!("gb:title=title_{n}")),
     ];
     let row = (0..4_u8, proptest::collection::vec(word, 0..4), any::<bool>()).prop_map(|(sku, words, titled)| {
         let head = if titled { format!("S{sku}. title=of-{sku} ") } else { format!("S{sku}. ") };
@@ -289,7 +299,7 @@ fn numbered(rows: &[String]) -> Vec<(u64, &str)> {
 }
 
 /// Products without what every edit changes.
-fn products(shop: &Shop) -> Vec<(String, Product)> {
+fn products(shop: &Shop) -> (Vec<(String, Product)>, Vec<(String, Listing)>) {
     let rows = shop.tables.of(Table::CATALOG);
     let plain = rows.map(|(key, value)| {
         let mut product: Product = decode(Table::CATALOG, value).expect("a row");
@@ -298,17 +308,28 @@ fn products(shop: &Shop) -> Vec<(String, Product)> {
         product.variants.sort_by(|a, b| a.sku.cmp(&b.sku));
         (String::from_utf8_lossy(key).into_owned(), product)
     });
-    plain.collect()
+    let rows = shop.tables.of(Table::MARKET_LISTINGS);
+    let listings = rows.map(|(key, value)| {
+        let mut listing: Listing = decode(Table::MARKET_LISTINGS, value).expect("a row");
+        (listing.revision, listing.updated_at) = Default::default();
+        (String::from_utf8_lossy(key).into_owned(), listing)
+    });
+    (plain.collect(), listings.collect())
 }
 
+/// `SKU.` alone names the variant, `gb:` before a word means that market.
 fn item(line: u64, words: &str) -> UpsertItem {
-    // `SKU.` alone names the variant.
     let words: Vec<String> = words
         .split_whitespace()
         .map(|word| if word.contains('=') { word.into() } else { format!("{word}=") })
         .collect();
-    let edit: ProductEdit = edit(&words.iter().map(String::as_str).collect::<Vec<_>>());
-    UpsertItem { line, id: None, edit }
+    let (there, here): (Vec<&str>, Vec<&str>) = words.iter().map(String::as_str).partition(|word| word.contains(':'));
+    let mut item = UpsertItem::new(line, edit(&here));
+    if !there.is_empty() {
+        let words: Vec<&str> = ["gb"].into_iter().chain(there.iter().map(|word| &word[3..])).collect();
+        item.listings.extend([listing(&words)]);
+    }
+    item
 }
 
 fn upsert(shop: &mut Shop, items: &[(u64, &str)]) -> Vec<LineDone> {

@@ -206,7 +206,7 @@ async fn import(site: &Site) {
     site.submit(request(Command::StartJob { id: Some(id), kind, source, digest, options }, None)).await.unwrap();
     let edit = ProductEdit::titled(Title::parse("Pears").unwrap(), Sku::parse("PEAR").unwrap(), Selling::default());
     let step = JobStep { job: id, from_line: 1, through_line: 1, rejected: Vec::new() };
-    let items = vec![UpsertItem { line: 1, id: None, edit }];
+    let items = vec![UpsertItem::new(1, edit)];
     site.submit(request(Command::UpsertProducts { step: Some(step), items }, None)).await.unwrap();
 }
 

@@ -19,7 +19,7 @@ use crate::product::listing::{Listing, ListingEdit, ListingSibling};
 use crate::product::merge::{conflicts, listing_conflicts};
 use crate::product::text::MarketId;
 use crate::product::{GtinUse, Item, Product, Sibling};
-use crate::record::{Key, KeyParts, Table, decode};
+use crate::record::{Key, KeyParts, Table, decode, size};
 use crate::refusal::{Refusal, Stop};
 use crate::site::SiteRow;
 use crate::stock::{Level, StockRow};
@@ -37,17 +37,28 @@ pub(super) struct Wanted<'w> {
     pub(super) job: Option<JobLine>,
 }
 
-/// An edit that changes something, and what the product becomes by it.
-pub(super) struct Edit {
-    pub(super) event: ProductEdited,
+/// What is wanted of what a product says in a market.
+#[derive(Clone, Copy)]
+pub(super) struct WantedThere<'w> {
+    pub(super) market: &'w MarketId,
+    pub(super) edit: &'w ListingEdit,
+    pub(super) expected: Option<u64>,
+}
+
+/// Edits of one product that change something, and what it becomes by them.
+pub(super) struct Edits {
+    id: ProductId,
     before: Option<Product>,
     after: Option<Product>,
+    pub(super) product: Option<ProductEdited>,
+    listings: Vec<(ListingEdited, Listing)>,
 }
 
 /// Products while one command edits them: the rows, with what the lines before have changed on top.
 pub(super) struct Desk<'a> {
     rules: Rules<'a>,
     products: BTreeMap<ProductId, Option<Product>>,
+    listings: BTreeMap<(ProductId, MarketId), Listing>,
     skus: BTreeMap<Sku, Option<ProductId>>,
     gtins: BTreeMap<[u8; 14], Option<(ProductId, Sku)>>,
     /// Of the next edit.
@@ -59,56 +70,27 @@ impl Rules<'_> {
         if wanted.edit.is_empty() && wanted.must != Must::Create {
             return Err(Refusal::Nothing { what: "the change" }.into());
         }
-        let edit = Desk::new(self)?.edit(wanted)?;
-        Ok(edit.into_iter().map(|edit| Event::ProductEdited(Arc::new(edit.event))).collect())
+        Ok(Desk::new(self)?.edits(wanted, &[])?.into_events())
     }
 
     pub(super) fn delete_product(self, id: &ProductId, expected: Option<u64>) -> Result<Vec<Event>, Stop> {
-        let edit = Desk::new(self)?.delete(id, expected, None)?;
-        Ok(vec![Event::ProductEdited(Arc::new(edit.event))])
+        Ok(Desk::new(self)?.delete(id, expected, None)?.into_events())
     }
 
     pub(super) fn edit_listing(
         self,
         id: &ProductId,
         market: &MarketId,
-        wanted: &ListingEdit,
+        edit: &ListingEdit,
         expected: Option<u64>,
     ) -> Result<Vec<Event>, Stop> {
-        if wanted.is_empty() {
+        if edit.is_empty() {
             return Err(Refusal::Nothing { what: "the change" }.into());
         }
-        let product = derived::<Product>(self.view, id)?;
-        let product = product.ok_or_else(|| Refusal::UnknownProduct { id: id.clone() })?;
-        let siblings = rows_of_sites::<ListingSibling>(self.view, (id, market))?;
-        let now = derived::<Listing>(self.view, (id, market))?;
-        let before = siblings.iter().map(|(_, sibling)| sibling.revision).sum::<u64>();
-        revision(expected, before)?;
-        if let Some(sku) = wanted.prices.keys().find(|sku| product.variant(sku).is_none()) {
-            return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
-        }
-        if now.is_none() {
-            limit("markets", self.markets(id)? + 1, MARKETS_MAX as u64)?;
-        }
-        let now = now.unwrap_or_default();
-        let open = match now.conflicts {
-            0 => Vec::new(),
-            _ => listing_conflicts(&rows_of_sites::<Sibling>(self.view, id)?, &siblings),
-        };
-        let is_open = |field: &Field| open.iter().any(|conflict| conflict.field == *field);
-        let (edit, back) = wanted.against(&now, is_open);
-        if edit.is_empty() {
-            return Ok(vec![]);
-        }
-        let after = Listing::edited(Some(&now), &edit, before + 1, self.context.now);
-        limit("attributes", after.attributes.len() as u64, ATTRIBUTES_MAX as u64)?;
-        limit("prices", after.price_count() as u64, LISTING_PRICES_MAX as u64)?;
-        let settled = settled(open, &edit.values().into_iter().map(|(field, _)| field).collect());
-        let seen = siblings.into_iter().map(|(site, sibling)| (site, sibling.stamp));
-        let seen = SeenStamps::new(seen.filter(|(site, _)| site != self.context.site));
-        let (id, market, stamp) = (id.clone(), market.clone(), self.stamp()?);
-        let edited = ListingEdited { id, market, stamp, seen, revision: before + 1, edit, before: back, settled };
-        Ok(vec![Event::ListingEdited(Arc::new(edited))])
+        let nothing = ProductEdit::default();
+        let (must, variants) = (Must::Exist, Must::Exist);
+        let wanted = Wanted { id, edit: &nothing, expected: None, must, variants, job: None };
+        Ok(Desk::new(self)?.edits(wanted, &[WantedThere { market, edit, expected }])?.into_events())
     }
 
     /// The markets in which a product says something of its own, up to the most that are allowed.
@@ -163,12 +145,24 @@ impl Rules<'_> {
 
 impl<'a> Desk<'a> {
     pub(super) fn new(rules: Rules<'a>) -> Result<Self, Stop> {
-        let (products, skus, gtins) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { rules, products, skus, gtins, stamp: rules.stamp()? })
+        let (products, listings) = (BTreeMap::new(), BTreeMap::new());
+        let (skus, gtins) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { rules, products, listings, skus, gtins, stamp: rules.stamp()? })
     }
 
-    /// Decides an edit; `None` if all that it sets is so already.
-    pub(super) fn edit(&self, wanted: Wanted<'_>) -> Result<Option<Edit>, Stop> {
+    /// Decides edits of a product and of what it says in markets. What is so already is left out.
+    pub(super) fn edits(&self, wanted: Wanted<'_>, there: &[WantedThere<'_>]) -> Result<Edits, Stop> {
+        let mut edits = self.edit(wanted)?;
+        if let Some(product) = edits.after.clone() {
+            for wanted_there in there {
+                let listing = self.listing(&edits, &product, *wanted_there, wanted.job)?;
+                edits.listings.extend(listing);
+            }
+        }
+        Ok(edits)
+    }
+
+    fn edit(&self, wanted: Wanted<'_>) -> Result<Edits, Stop> {
         let Wanted { id, edit, expected, must, variants, job } = wanted;
         sensible(edit)?;
         let now = self.product(id)?;
@@ -195,7 +189,8 @@ impl<'a> Desk<'a> {
             None => self.making(edit)?,
         };
         if set.is_empty() {
-            return Ok(None);
+            let (id, before, after) = (id.clone(), now.clone(), now);
+            return Ok(Edits { id, before, after, product: None, listings: Vec::new() });
         }
         let before = match &now {
             Some(now) => now.revision,
@@ -210,38 +205,92 @@ impl<'a> Desk<'a> {
             false => settled(open, &set.values().into_iter().map(|(field, _)| field).collect()),
         };
         let event = self.edited(id, before + 1, set, back, settled, job)?;
-        Ok(Some(Edit { event, before: now, after }))
+        Ok(Edits { id: id.clone(), before: now, after, product: Some(event), listings: Vec::new() })
     }
 
     /// Decides a deletion.
-    pub(super) fn delete(&self, id: &ProductId, expected: Option<u64>, job: Option<JobLine>) -> Result<Edit, Stop> {
+    pub(super) fn delete(&self, id: &ProductId, expected: Option<u64>, job: Option<JobLine>) -> Result<Edits, Stop> {
         let product = self.product(id)?.ok_or_else(|| Refusal::UnknownProduct { id: id.clone() })?;
         revision(expected, product.revision)?;
         product.variants.iter().try_for_each(|variant| self.rules.is_out_of_use(&variant.sku))?;
         let edit = ProductEdit { present: Some(false), ..ProductEdit::default() };
         let back = ProductEdit { present: Some(true), ..ProductEdit::default() };
         let event = self.edited(id, product.revision + 1, edit, back, Vec::new(), job)?;
-        Ok(Edit { event, before: Some(product), after: None })
+        let (id, before, after) = (id.clone(), Some(product), None);
+        Ok(Edits { id, before, after, product: Some(event), listings: Vec::new() })
     }
 
-    /// Puts an edit on the desk: what is decided from now on sees it.
-    pub(super) fn keep(&mut self, edit: Edit) -> ProductEdited {
-        let id = &edit.event.id;
-        for variant in edit.before.iter().flat_map(|product| &product.variants) {
+    /// Decides an edit of what a product says in a market.
+    fn listing(
+        &self,
+        edits: &Edits,
+        product: &Product,
+        wanted: WantedThere<'_>,
+        job: Option<JobLine>,
+    ) -> Result<Option<(ListingEdited, Listing)>, Stop> {
+        let WantedThere { market, edit: wanted, expected } = wanted;
+        let (id, view) = (&edits.id, self.rules.view);
+        let siblings = rows_of_sites::<ListingSibling>(view, (id, market))?;
+        let on_desk = self.listings.get(&(id.clone(), market.clone()));
+        let now = match on_desk {
+            Some(listing) => Some(listing.clone()),
+            None => derived::<Listing>(view, (id, market))?,
+        };
+        let before = siblings.iter().map(|(_, sibling)| sibling.revision).sum::<u64>();
+        let before = on_desk.map_or(before, |listing| listing.revision);
+        revision(expected, before)?;
+        if let Some(sku) = wanted.prices.keys().find(|sku| product.variant(sku).is_none()) {
+            return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
+        }
+        if now.is_none() {
+            let more = self.listings.keys().filter(|(of, _)| of == id).count() + edits.listings.len() + 1;
+            limit("markets", self.rules.markets(id)? + more as u64, MARKETS_MAX as u64)?;
+        }
+        // What is made anew has nothing of its own anywhere.
+        let is_new = edits.product.as_ref().is_some_and(|edited| edited.edit.present == Some(true));
+        let now = now.filter(|_| !is_new).unwrap_or_default();
+        let open = match now.conflicts {
+            0 => Vec::new(),
+            _ => listing_conflicts(&rows_of_sites::<Sibling>(view, id)?, &siblings),
+        };
+        let (edit, back) = wanted.against(&now, |field| open.iter().any(|conflict| conflict.field == *field));
+        if edit.is_empty() {
+            return Ok(None);
+        }
+        let after = Listing::edited(Some(&now), &edit, before + 1, self.rules.context.now);
+        limit("attributes", after.attributes.len() as u64, ATTRIBUTES_MAX as u64)?;
+        limit("prices", after.price_count() as u64, LISTING_PRICES_MAX as u64)?;
+        let settled = settled(open, &edit.values().into_iter().map(|(field, _)| field).collect());
+        let seen = siblings.into_iter().map(|(site, sibling)| (site, sibling.stamp));
+        let seen = SeenStamps::new(seen.filter(|(site, _)| site != self.rules.context.site));
+        let earlier = u64::from(edits.product.is_some()) + edits.listings.len() as u64;
+        let (id, market, stamp) = (id.clone(), market.clone(), Stamp(self.stamp.0.saturating_add(earlier)));
+        let edited = ListingEdited { id, market, stamp, seen, revision: before + 1, edit, before: back, settled, job };
+        Ok(Some((edited, after)))
+    }
+
+    /// Puts edits on the desk: what is decided from now on sees them.
+    pub(super) fn keep(&mut self, edits: Edits) -> Vec<Event> {
+        let id = &edits.id;
+        for variant in edits.before.iter().flat_map(|product| &product.variants) {
             self.skus.insert(variant.sku.clone(), None);
             if let Some(gtin) = &variant.gtin {
                 self.gtins.insert(gtin.key(), None);
             }
         }
-        for variant in edit.after.iter().flat_map(|product| &product.variants) {
+        for variant in edits.after.iter().flat_map(|product| &product.variants) {
             self.skus.insert(variant.sku.clone(), Some(id.clone()));
             if let Some(gtin) = &variant.gtin {
                 self.gtins.insert(gtin.key(), Some((id.clone(), variant.sku.clone())));
             }
         }
-        self.products.insert(id.clone(), edit.after);
-        self.stamp = Stamp(self.stamp.0.saturating_add(1));
-        edit.event
+        for (edited, after) in &edits.listings {
+            self.listings.insert((id.clone(), edited.market.clone()), after.clone());
+        }
+        self.products.insert(id.clone(), edits.after.clone());
+        let events = edits.into_events();
+        self.stamp = Stamp(self.stamp.0.saturating_add(events.len() as u64));
+        events
     }
 
     /// The product that sells a SKU.
@@ -261,7 +310,7 @@ impl<'a> Desk<'a> {
 
     /// What makes a product of an edit.
     fn making(&self, edit: &ProductEdit) -> Result<(ProductEdit, ProductEdit), Stop> {
-        let Some(title) = &edit.title else { return Err(Refusal::Nothing { what: "title" }.into()) };
+        let Some(title) = &edit.title else { return Err(Refusal::TitleMissing.into()) };
         if edit.variants.iter().all(|variant| variant.present == Some(false)) {
             return Err(Refusal::Nothing { what: "variants" }.into());
         }
@@ -337,6 +386,29 @@ impl<'a> Desk<'a> {
     }
 }
 
+impl Edits {
+    /// The stamp of the first of them; the others follow one by one.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let listings = self.listings.iter().map(|(edited, _)| edited.stamp);
+        self.product.as_ref().map(|edited| edited.stamp).into_iter().chain(listings).next()
+    }
+
+    /// The bytes that they take in an entry.
+    pub(super) fn bytes(&self) -> usize {
+        let listings = self.listings.iter().map(|(edited, _)| size(edited));
+        self.product.iter().map(size).chain(listings).map(|bytes| bytes + EVENT_HEAD_BYTES).sum()
+    }
+
+    pub(super) fn into_events(self) -> Vec<Event> {
+        let product = self.product.map(|edited| Event::ProductEdited(Arc::new(edited)));
+        let listings = self.listings.into_iter().map(|(edited, _)| Event::ListingEdited(Arc::new(edited)));
+        product.into_iter().chain(listings).collect()
+    }
+}
+
+/// Before each event stands its kind.
+const EVENT_HEAD_BYTES: usize = 1;
+
 /// Refuses what no product could make sense of.
 fn sensible(edit: &ProductEdit) -> Result<(), Stop> {
     let mut named = BTreeSet::new();
@@ -380,7 +452,7 @@ fn fits(after: &Product, set: &ProductEdit) -> Result<(), Stop> {
             return Err(Refusal::UnknownOption { sku: variant.sku.clone(), option: option.clone() }.into());
         }
     }
-    limit("product bytes", crate::record::size(after) as u64, PRODUCT_BYTES_MAX as u64)
+    limit("product bytes", size(after) as u64, PRODUCT_BYTES_MAX as u64)
 }
 
 /// The conflicts that an edit of these fields settles.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::catalog::{Desk, Edit, Wanted};
+use super::catalog::{Desk, Edits, Wanted, WantedThere};
 use super::{Rules, limit, unreadable};
 use crate::command::{Must, UpsertItem};
-use crate::event::{Event, ProductEdited};
+use crate::event::{Event, ListingEdited, ProductEdited};
 use crate::id::{JobId, ProductId};
 use crate::job::{
     Job, JobKind, JobLine, JobOptions, JobStarted, JobStatus, JobStep, JobUndone, LineDone, LineOutcome, LinesDone,
@@ -16,6 +16,7 @@ use crate::limits::{COUNTER_MAX, ENTRY_BYTES_MAX, HEAD_BYTES_MAX, UNDO_LOOKS_BAC
 use crate::product::edit::ProductEdit;
 use crate::product::field::{Field, VariantField};
 use crate::product::revision::{Edited, Revision};
+use crate::product::text::MarketId;
 use crate::record::{Table, decode, size};
 use crate::refusal::{Refusal, Stop};
 use crate::time::Stamp;
@@ -94,24 +95,24 @@ impl Rules<'_> {
         let mut done = LinesDone { job, from_line, through_line: last_line, lines: Vec::new(), previous };
         let mut events = Vec::new();
         for item in items {
-            let (line, edit) = match item {
+            let (line, edits) = match item {
                 Item::Done(done) => (done.clone(), None),
                 Item::Upsert(item) => upsert(&desk, job, item)?,
             };
-            let (mut line, mut edit) = (line, edit);
-            let mut bytes = size(&line) + edit.as_ref().map_or(0, |edit| size(&edit.event));
+            let (mut line, mut edits) = (line, edits);
+            let mut bytes = size(&line) + edits.as_ref().map_or(0, Edits::bytes);
             if !room.fits(bytes) && done.lines.is_empty() {
                 // Alone in its entry, and too large for it.
                 let (code, detail) = too_large(bytes);
                 line.outcome = LineOutcome::refused(code, &detail);
-                (edit, bytes) = (None, size(&line));
+                (edits, bytes) = (None, size(&line));
             }
             if !room.take(bytes) {
                 done.through_line = line.line - 1;
                 break;
             }
             done.lines.push(line);
-            events.extend(edit.map(|edit| Event::ProductEdited(Arc::new(desk.keep(edit)))));
+            events.extend(edits.into_iter().flat_map(|edits| desk.keep(edits)));
         }
         events.push(Event::LinesDone(Arc::new(done)));
         Ok(events)
@@ -164,24 +165,22 @@ impl Rules<'_> {
                 continue;
             };
             let mut back = self.put_back(&desk, JobLine { job: id, line: line.line, undo: true }, product, *stamp)?;
-            if let Some(bytes) =
-                back.edit.as_ref().map(|edit| size(&edit.event)).filter(|bytes| !Room::new().fits(*bytes))
-            {
-                back = PutBack { edit: None, left: Some(too_large(bytes)) };
+            if let Some(bytes) = back.edits.as_ref().map(Edits::bytes).filter(|bytes| !Room::new().fits(*bytes)) {
+                back = PutBack { edits: None, left: Some(too_large(bytes)) };
             }
             let left = back.left.map(|(code, detail)| LineDone {
                 line: line.line,
                 product: Some(product.clone()),
                 outcome: LineOutcome::refused(code, &detail),
             });
-            let bytes = back.edit.as_ref().map_or(0, |edit| size(&edit.event)) + left.as_ref().map_or(0, size);
+            let bytes = back.edits.as_ref().map_or(0, Edits::bytes) + left.as_ref().map_or(0, size);
             if !room.take(bytes) {
                 (undone.from_line, undone.next_chunk) = (line.line + 1, Some(chunk));
                 break;
             }
             undone.put_back += u64::from(left.is_none());
             undone.left.extend(left);
-            events.extend(back.edit.map(|edit| Event::ProductEdited(Arc::new(desk.keep(edit)))));
+            events.extend(back.edits.into_iter().flat_map(|edits| desk.keep(edits)));
         }
         events.push(Event::JobUndone(Arc::new(undone)));
         Ok(events)
@@ -189,65 +188,83 @@ impl Rules<'_> {
 
     /// What puts a line back, and why it is not put back as a whole.
     fn put_back(self, desk: &Desk<'_>, job: JobLine, id: &ProductId, stamp: Stamp) -> Result<PutBack, Stop> {
-        let revision = row::<Revision>(self.view, self.context.site, (id, stamp))?;
-        let Some(Edited::Product(edited)) = revision.map(|revision| revision.edited) else {
-            return Err(unreadable(Table::REVISIONS.name(), "the edit of a line is missing"));
-        };
-        let Some(since) = self.set_since(id, stamp, job.job)? else {
+        let Some(History { edited, listings, since }) = self.history(id, stamp, job)? else {
             return Ok(PutBack::left(None, "it was changed too often since"));
         };
-        let back = match &*edited {
-            ProductEdited { edit, .. } if edit.present == Some(true) => match since.first() {
-                Some(field) => return Ok(PutBack::left(None, &format!("{field} was changed since"))),
-                None => desk.delete(id, None, Some(job)).map(Some),
-            },
-            ProductEdited { before, .. } if since.contains(&Field::Present) || before.present.is_some() => {
-                return Ok(PutBack::left(None, "the product was deleted or made anew since"));
-            }
-            ProductEdited { before, .. } => {
-                let mut back: ProductEdit = before.clone();
-                back.retain(|field| !is_changed(field, &since));
-                let wanted = Wanted {
-                    id,
-                    edit: &back,
-                    expected: None,
-                    must: Must::Exist,
-                    variants: Must::Either,
-                    job: Some(job),
-                };
-                let left: Vec<Field> = before.values().into_iter().map(|(field, _)| field).collect();
-                let left: Vec<Field> = left.into_iter().filter(|field| is_changed(field, &since)).collect();
-                let edit = desk.edit(wanted);
-                if let (Ok(_), Some(field)) = (&edit, left.first()) {
+        let is_made = edited.as_ref().is_some_and(|edited| edited.edit.present == Some(true));
+        if let (true, Some((market, field))) = (is_made, since.first()) {
+            let there = market.as_ref().map_or_else(String::new, |market| format!(" in {market}"));
+            return Ok(PutBack::left(None, &format!("{field}{there} was changed since")));
+        }
+        if since.contains(&(None, Field::Present)) {
+            return Ok(PutBack::left(None, "the product was deleted or made anew since"));
+        }
+        let edits = match &edited {
+            _ if is_made => desk.delete(id, None, Some(job)),
+            edited => {
+                let (mut back, mut left) = (ProductEdit::default(), Vec::new());
+                if let Some(edited) = edited {
+                    let is_kept = |field: &Field| !is_changed(None, field, &since);
+                    left.extend(
+                        edited.before.values().into_iter().map(|(field, _)| field).filter(|field| !is_kept(field)),
+                    );
+                    back = edited.before.clone();
+                    back.retain(is_kept);
+                }
+                let mut there = Vec::with_capacity(listings.len());
+                for edited in &listings {
+                    let is_kept = |field: &Field| !is_changed(Some(&edited.market), field, &since);
+                    left.extend(
+                        edited.before.values().into_iter().map(|(field, _)| field).filter(|field| !is_kept(field)),
+                    );
+                    let mut back = edited.before.clone();
+                    back.retain(is_kept);
+                    there.push((&edited.market, back));
+                }
+                let there = there.iter().map(|(market, edit)| WantedThere { market, edit, expected: None });
+                let there: Vec<WantedThere<'_>> = there.collect();
+                let (must, variants) = (Must::Exist, Must::Either);
+                let wanted = Wanted { id, edit: &back, expected: None, must, variants, job: Some(job) };
+                let edits = desk.edits(wanted, &there);
+                if let (Ok(_), Some(field)) = (&edits, left.first()) {
                     let why = match left.len() {
                         1 => format!("{field} was changed since"),
                         more => format!("{field} and {} others were changed since", more - 1),
                     };
-                    return Ok(PutBack::left(edit?, &why));
+                    return Ok(PutBack::left(Some(edits?), &why));
                 }
-                edit
+                edits
             }
         };
-        match back {
-            Ok(edit) => Ok(PutBack { edit, left: None }),
+        match edits {
+            Ok(edits) => Ok(PutBack { edits: Some(edits), left: None }),
             Err(Stop::Refused(refusal)) => {
-                Ok(PutBack { edit: None, left: Some((refusal.code(), refusal.to_string())) })
+                Ok(PutBack { edits: None, left: Some((refusal.code(), refusal.to_string())) })
             }
             Err(failed) => Err(failed),
         }
     }
 
-    /// The fields of a product that others than a job have set since; `None` if too many edits were made.
-    fn set_since(self, id: &ProductId, stamp: Stamp, job: JobId) -> Result<Option<BTreeSet<Field>>, Stop> {
+    /// What a line has done to a product, and what others than its job have set since; `None` if too many
+    /// edits were made.
+    fn history(self, id: &ProductId, stamp: Stamp, line: JobLine) -> Result<Option<History>, Stop> {
         let prefix = Revision::prefix(id);
-        let (from, end) = (prefix.clone().number(stamp.0.saturating_add(1)), prefix.end());
+        let (from, end) = (prefix.clone().number(stamp.0), prefix.end());
         let range = KeyRange { from: from.as_bytes(), before: end.as_bytes() };
-        let (mut fields, mut looked_at, mut damaged) = (BTreeSet::new(), 0, None);
+        let (mut history, mut looked_at, mut damaged) = (History::default(), 0, None);
+        let is_of_line = |job: &Option<JobLine>| job.is_some_and(|job| job == JobLine { undo: false, ..line });
+        let is_of_job = |job: &Option<JobLine>| job.is_some_and(|job| job.job == line.job);
         self.view.scan(Table::REVISIONS, range, &mut |_, value| {
             looked_at += 1;
             match decode::<Revision>(Table::REVISIONS, value).map(|revision| revision.edited) {
-                Ok(Edited::Product(edited)) if edited.job.is_none_or(|line| line.job != job) => {
-                    fields.extend(edited.edit.values().into_iter().map(|(field, _)| field));
+                Ok(Edited::Product(edited)) if is_of_line(&edited.job) => history.edited = Some(edited),
+                Ok(Edited::Listing(edited)) if is_of_line(&edited.job) => history.listings.push(edited),
+                Ok(Edited::Product(edited)) if !is_of_job(&edited.job) => {
+                    history.since.extend(edited.edit.values().into_iter().map(|(field, _)| (None, field)));
+                }
+                Ok(Edited::Listing(edited)) if !is_of_job(&edited.job) => {
+                    let set = edited.edit.values().into_iter();
+                    history.since.extend(set.map(|(field, _)| (Some(edited.market.clone()), field)));
                 }
                 Ok(_) => {}
                 Err(error) => damaged = Some(error),
@@ -256,34 +273,42 @@ impl Rules<'_> {
         })?;
         match damaged {
             Some(error) => Err(error.into()),
-            None => Ok((looked_at <= UNDO_LOOKS_BACK_MAX).then_some(fields)),
+            None => Ok((looked_at <= UNDO_LOOKS_BACK_MAX).then_some(history)),
         }
     }
 }
 
+/// What a line has done, and what was done since.
+#[derive(Default)]
+struct History {
+    edited: Option<Arc<ProductEdited>>,
+    listings: Vec<Arc<ListingEdited>>,
+    /// Fields of the product, and of what it says in markets.
+    since: BTreeSet<(Option<MarketId>, Field)>,
+}
+
 /// What puts a line back.
 struct PutBack {
-    edit: Option<Edit>,
+    edits: Option<Edits>,
     /// The code and the words of what is left as it is.
     left: Option<(&'static str, String)>,
 }
 
 impl PutBack {
-    fn left(edit: Option<Edit>, why: &str) -> Self {
-        Self { edit, left: Some(("changed_since", why.to_owned())) }
+    fn left(edits: Option<Edits>, why: &str) -> Self {
+        Self { edits, left: Some(("changed_since", why.to_owned())) }
     }
 }
 
 /// Whether a field, or anything of a variant that would go, was set since.
-fn is_changed(field: &Field, since: &BTreeSet<Field>) -> bool {
+fn is_changed(market: Option<&MarketId>, field: &Field, since: &BTreeSet<(Option<MarketId>, Field)>) -> bool {
+    let is_set = |field: &Field| since.contains(&(market.cloned(), field.clone()));
     match field {
         Field::Variant(sku, VariantField::Present) => {
-            since.iter().any(|field| matches!(field, Field::Variant(of, _) if of == sku))
+            since.iter().any(|(_, field)| matches!(field, Field::Variant(of, _) if of == sku))
         }
-        Field::Variant(sku, _) => {
-            since.contains(field) || since.contains(&Field::Variant(sku.clone(), VariantField::Present))
-        }
-        field => since.contains(field),
+        Field::Variant(sku, _) => is_set(field) || is_set(&Field::Variant(sku.clone(), VariantField::Present)),
+        field => is_set(field),
     }
 }
 
@@ -295,7 +320,7 @@ fn too_large(bytes: usize) -> (&'static str, String) {
 }
 
 /// What becomes of one product of many.
-fn upsert(desk: &Desk<'_>, job: Option<JobId>, item: &UpsertItem) -> Result<(LineDone, Option<Edit>), Stop> {
+fn upsert(desk: &Desk<'_>, job: Option<JobId>, item: &UpsertItem) -> Result<(LineDone, Option<Edits>), Stop> {
     let line = item.line;
     let first = item.edit.variants.first().map(|variant| &variant.sku);
     let id = match (&item.id, first) {
@@ -316,14 +341,19 @@ fn upsert(desk: &Desk<'_>, job: Option<JobId>, item: &UpsertItem) -> Result<(Lin
         variants: Must::Either,
         job: job.map(|job| JobLine { job, line, undo: false }),
     };
-    let (outcome, edit) = match desk.edit(wanted) {
-        Ok(Some(edit)) if edit.event.edit.present == Some(true) => (LineOutcome::Created(edit.event.stamp), Some(edit)),
-        Ok(Some(edit)) => (LineOutcome::Changed(edit.event.stamp), Some(edit)),
-        Ok(None) => (LineOutcome::Unchanged, None),
+    let there = item.listings.iter().map(|(market, edit)| WantedThere { market, edit, expected: None });
+    let (outcome, edits) = match desk.edits(wanted, &there.collect::<Vec<_>>()) {
+        Ok(edits) => match (edits.stamp(), &edits.product) {
+            (None, _) => (LineOutcome::Unchanged, None),
+            (Some(stamp), Some(edited)) if edited.edit.present == Some(true) => {
+                (LineOutcome::Created(stamp), Some(edits))
+            }
+            (Some(stamp), _) => (LineOutcome::Changed(stamp), Some(edits)),
+        },
         Err(Stop::Refused(refusal)) => (LineOutcome::refused(refusal.code(), &refusal.to_string()), None),
         Err(failed) => return Err(failed),
     };
-    Ok((LineDone { line, product: Some(product), outcome }, edit))
+    Ok((LineDone { line, product: Some(product), outcome }, edits))
 }
 
 /// Lines that are done and lines that could not be read, by ascending lines.

@@ -171,26 +171,26 @@ impl ProductEdit {
 
     /// Keeps the fields that are wanted, and forgets the others.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Field) -> bool) {
-        clear_unless(&mut self.present, || keep(&Field::Present));
-        clear_unless(&mut self.title, || keep(&Field::Title));
-        clear_unless(&mut self.description, || keep(&Field::Description));
-        clear_unless(&mut self.brand, || keep(&Field::Brand));
-        clear_unless(&mut self.status, || keep(&Field::Status));
-        clear_unless(&mut self.categories, || keep(&Field::Categories));
-        clear_unless(&mut self.options, || keep(&Field::Options));
+        self.present.take_if(|_| !keep(&Field::Present));
+        self.title.take_if(|_| !keep(&Field::Title));
+        self.description.take_if(|_| !keep(&Field::Description));
+        self.brand.take_if(|_| !keep(&Field::Brand));
+        self.status.take_if(|_| !keep(&Field::Status));
+        self.categories.take_if(|_| !keep(&Field::Categories));
+        self.options.take_if(|_| !keep(&Field::Options));
         self.attributes.retain(|name, _| keep(&Field::Attribute(name.clone())));
-        clear_unless(&mut self.media, || keep(&Field::Media));
+        self.media.take_if(|_| !keep(&Field::Media));
         self.translations.retain(|language, _| keep(&Field::Translation(language.clone())));
-        clear_unless(&mut self.rule, || keep(&Field::Rule));
+        self.rule.take_if(|_| !keep(&Field::Rule));
         for variant in &mut self.variants {
             let sku = variant.sku.clone();
             let keep = |field| keep(&Field::Variant(sku.clone(), field));
-            clear_unless(&mut variant.present, || keep(VariantField::Present));
-            clear_unless(&mut variant.gtin, || keep(VariantField::Gtin));
-            clear_unless(&mut variant.title, || keep(VariantField::Title));
-            clear_unless(&mut variant.options, || keep(VariantField::Options));
+            variant.present.take_if(|_| !keep(VariantField::Present));
+            variant.gtin.take_if(|_| !keep(VariantField::Gtin));
+            variant.title.take_if(|_| !keep(VariantField::Title));
+            variant.options.take_if(|_| !keep(VariantField::Options));
             variant.attributes.retain(|name, _| keep(VariantField::Attribute(name.clone())));
-            clear_unless(&mut variant.selling, || keep(VariantField::Selling));
+            variant.selling.take_if(|_| !keep(VariantField::Selling));
             variant.prices.retain(|key, _| keep(VariantField::Price(*key)));
         }
         self.variants.retain(|variant| *variant != VariantEdit::of(variant.sku.clone()));
@@ -404,12 +404,6 @@ pub(super) fn take_each<K: Ord + Clone, V: Clone>(set: &BTreeMap<K, Option<V>>, 
             Some(value) => drop(now.insert(key.clone(), value.clone())),
             None => drop(now.remove(key)),
         }
-    }
-}
-
-fn clear_unless<T>(field: &mut Option<T>, keep: impl FnOnce() -> bool) {
-    if field.is_some() && !keep() {
-        *field = None;
     }
 }
 

@@ -120,6 +120,17 @@ impl ListingEdit {
         (set, back)
     }
 
+    /// Keeps the fields that are wanted, and forgets the others.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Field) -> bool) {
+        self.title.take_if(|_| !keep(&Field::Title));
+        self.description.take_if(|_| !keep(&Field::Description));
+        self.attributes.retain(|name, _| keep(&Field::Attribute(name.clone())));
+        for (sku, prices) in &mut self.prices {
+            prices.retain(|key, _| keep(&Field::Variant(sku.clone(), VariantField::Price(*key))));
+        }
+        self.prices.retain(|_, prices| !prices.is_empty());
+    }
+
     /// The fields that it sets, with their values.
     pub fn values(&self) -> Vec<(Field, Value)> {
         let mut values = Vec::new();
