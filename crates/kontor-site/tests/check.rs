@@ -11,6 +11,7 @@ use kontor_core::group::{self, Digest, GroupBody, GroupHeader};
 use kontor_core::id::{Actor, LocationId, ProductId, RequestId, ReservationId, SiteId, Sku};
 use kontor_core::movement::{Movement, MovementKind, UsedReference};
 use kontor_core::overlay::Overlay;
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Claim, Item, Policy, Product, Selling, Status};
 use kontor_core::quantity::Quantity;
 use kontor_core::record::{Derived, Primary, TABLE_NAMES, decode, encode};
@@ -410,7 +411,7 @@ fn opened() -> Books {
     let hold = |id, units| Command::Reserve { id: Some(id), owner: None, lines: line(units), hold_ms: 20 * MINUTE_MS };
     books.does(Command::StartDay);
     books.does(Command::OpenLocation { id: shop(), name: title("Shop") });
-    books.does(Command::CreateProduct { id: None, sku: apple(), title: title("Apples"), selling: Selling::default() });
+    books.does(Command::create_product(None, apple(), title("Apples"), Selling::default()));
     books.keyed(Command::Receive { from: Inbound::Delivery, lines: line(10), note }, Some(key(1)));
     books.does(hold(COMMITTED, 3));
     books.does(hold(HELD, 2));
@@ -484,12 +485,17 @@ impl Books {
     }
 
     fn archive(&self) -> Command {
-        Command::ChangeProduct { id: apples(), title: None, status: Some(Status::Archived), expected: None }
+        Command::change_product(
+            apples(),
+            ProductEdit { status: Some(Status::Archived), ..ProductEdit::default() },
+            None,
+        )
     }
 
     fn sells(&mut self, selling: Selling) {
         let (id, sku) = (apples(), apple());
-        self.does(Command::ChangeVariant { id, sku, title: None, selling: Some(selling), expected: None });
+        let variant = VariantEdit { selling: Some(selling.into()), ..VariantEdit::of(sku) };
+        self.does(Command::change_product(id, ProductEdit { variants: vec![variant], ..ProductEdit::default() }, None));
     }
 
     /// A line that says what is there after it, and takes as much off what is available.
