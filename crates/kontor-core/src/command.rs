@@ -207,6 +207,18 @@ pub enum Command {
     },
     /// Starts a journal day. The site gives itself this command.
     StartDay,
+    /// Refuses unless this site's books of an item have changed so many times; does nothing else. For
+    /// callers that decide by a version, in front of what they want, in [`Command::All`].
+    ExpectVersion {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// The version that the caller has seen; 0 before anything was booked.
+        version: u64,
+    },
+    /// Several commands in one entry, each decided on top of the ones before it: all or none.
+    All(Vec<Command>),
 }
 
 /// Whether what a command names must be there.

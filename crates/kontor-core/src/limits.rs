@@ -51,6 +51,10 @@ pub const COUNTER_MAX: u64 = 1 << 53;
 /// an entry of 1,200 lines stays below [`ENTRY_BYTES_MAX`].
 pub const LINES_MAX: usize = 1_200;
 
+/// Commands in one entry. What callers do in one go is an item, its place, its price, its stock and a
+/// check or two; longer lists have commands of their own.
+pub const ALL_COMMANDS_MAX: usize = 8;
+
 /// Variants of one product. Marketplaces allow 100 to 2,000; a product is one row and is read whole.
 pub const VARIANTS_MAX: usize = 200;
 

@@ -75,6 +75,25 @@ fn a_sale_over_the_counter_is_all_lines_or_none() {
     );
 }
 
+/// Each command sees what the ones before it did; of a list that is refused nothing is done.
+#[test]
+fn several_commands_are_done_together_or_not_at_all() {
+    check(
+        "
+         time | command                                          | answer                                             | apples
+         0s   | expect-version 0 apples & receive 9 apples       | apples +9                                          | 9 0 0 9
+         0s   | expect-version 0 apples & issue 1 apples         | no: expected_mismatch version expected 0 actual 1  | 9 0 0 9
+         0s   | issue 5 apples & issue 5 apples                  | no: insufficient_stock apples wanted 5 available 4 | 9 0 0 9
+         0s   | issue 5 apples & receive 1 apples & issue 5 apples | apples -5; apples +1; apples -5                  | 0 0 0 0
+         0s   | receive 2 apples ref d & receive 2 apples ref d  | no: reference_used reference d                     | 0 0 0 0
+         0s   | reserve r1 1 apples & receive 1 apples           | no: insufficient_stock apples wanted 1 available 0 | 0 0 0 0
+         0s   | receive 1 apples & reserve r1 1 apples & commit r1 & ship r1 | apples +1; r1 held until 15m; r1 committed; apples -1 | 0 0 0 0
+         0s   | expect-version 8 apples & count 3 apples         | apples +3                                          | 3 0 0 3
+         0s   | expect-version 9 apples                          | nothing                                            | 3 0 0 3
+         0s   | expect-version 0 kiwis & issue 1 apples          | no: unknown_sku kiwis                              | 3 0 0 3",
+    );
+}
+
 #[test]
 fn what_is_asked_must_exist_before_there_can_be_enough() {
     check(

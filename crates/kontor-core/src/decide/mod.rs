@@ -3,6 +3,7 @@
 //! Checks stand in the order in which a person would explain them: is the request sensible, does
 //! what it names exist, was it done before, is there enough.
 
+mod all;
 mod catalog;
 mod jobs;
 mod locations;
@@ -79,6 +80,8 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::CreateKey { id, role, digest } => rules.create_key(id, *role, *digest),
         Command::EndDueHolds { ids } => rules.end_due_holds(ids),
         Command::StartDay => rules.start_day(),
+        Command::ExpectVersion { sku, location, version } => rules.expect_version(sku, location, *version),
+        Command::All(commands) => rules.all(commands),
     }
 }
 
@@ -184,6 +187,14 @@ fn bounds(what: &'static str, given: u64, min: u64, max: u64) -> Result<(), Stop
 fn revision(expected: Option<u64>, actual: u64) -> Result<(), Stop> {
     match expected {
         Some(expected) if expected != actual => Err(Refusal::PreconditionFailed { expected, actual }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses if the caller believes another number than the one that is there.
+fn expect_number(field: &'static str, expected: Option<i64>, actual: i64) -> Result<(), Stop> {
+    match expected {
+        Some(expected) if expected != actual => Err(Refusal::ExpectedMismatch { field, expected, actual }.into()),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What happens at the shelf. Every rule here is decided by the location's home site.
 
-use super::{Demand, Rules, bounds, limit, line_bytes};
+use super::{Demand, Rules, bounds, expect_number, limit, line_bytes};
 use crate::command::{Change, Inbound, Line, Note};
 use crate::event::{Event, Moved};
 use crate::id::{LocationId, ReservationId, SiteId, Sku};
@@ -141,7 +141,7 @@ impl Rules<'_> {
         self.home_here(location)?;
         let papers = self.papers(MovementKind::Count, note)?;
         let level = self.level(sku, location)?;
-        expect("on_hand", expected, level.on_hand)?;
+        expect_number("on_hand", expected, level.on_hand)?;
         let change = signed(counted) - level.on_hand;
         // Fewer than were set aside: the missing ones are among those.
         let set_aside = (level.unavailable - signed(counted)).max(0);
@@ -303,15 +303,8 @@ impl Demand {
 fn adjusted(field: &'static str, change: Option<Change>, now: i64) -> Result<i64, Stop> {
     let Some(change) = change else { return Ok(now) };
     limit("units", change.to, QUANTITY_MAX)?;
-    expect(field, change.expected.map(signed), now)?;
+    expect_number(field, change.expected.map(signed), now)?;
     Ok(signed(change.to))
-}
-
-fn expect(field: &'static str, expected: Option<i64>, actual: i64) -> Result<(), Stop> {
-    match expected {
-        Some(expected) if expected != actual => Err(Refusal::ExpectedMismatch { field, expected, actual }.into()),
-        _ => Ok(()),
-    }
 }
 
 /// Within [`QUANTITY_MAX`], so exact.

@@ -76,7 +76,9 @@ pub(crate) fn play(shop: &mut Shop, text: &str) -> Answer {
         let ids = shop.due();
         return shop.ask(Command::EndDueHolds { ids }, key);
     }
-    shop.ask(command(&words), key)
+    let mut commands: Vec<Command> = words.split(|word| *word == "&").map(command).collect();
+    let wanted = if commands.len() > 1 { Command::All(commands) } else { commands.remove(0) };
+    shop.ask(wanted, key)
 }
 
 /// Gives a command that must be done for the story to go on.
@@ -170,6 +172,10 @@ fn command(words: &[&str]) -> Command {
         "commit" => Command::Commit { id: hold(words[1]) },
         "release" => Command::Release { id: hold(words[1]) },
         "start-day" => Command::StartDay,
+        "expect-version" => {
+            let (sku, location) = item(words[2]);
+            Command::ExpectVersion { sku, location, version: words[1].parse().expect("a number") }
+        }
         other => panic!("no such command: {other}"),
     }
 }

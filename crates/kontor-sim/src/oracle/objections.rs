@@ -127,6 +127,7 @@ impl Shop {
             Command::DeleteProduct { .. } | Command::EditListing { .. } | Command::UpsertProducts { .. } => {}
             Command::StartJob { .. } | Command::AdvanceJob { .. } => {}
             Command::FinishJob { .. } | Command::UndoJob { .. } => {}
+            Command::ExpectVersion { .. } | Command::All(_) => {}
         }
         found
     }
