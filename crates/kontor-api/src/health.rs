@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Time;
+
 /// How the server is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
@@ -13,6 +15,14 @@ pub struct Health {
     pub version: String,
     /// The site's name.
     pub site: String,
+    /// The same: what a client of several regions asks for.
+    pub region: String,
+    /// Always `kontor`.
+    pub service: String,
+    /// Now, by the clock of the machine.
+    pub timestamp: Time,
+    /// Memory of the process in MB; 0 where the system does not say.
+    pub memory_mb: u64,
     /// The newest group that can be read.
     pub position: String,
     /// Requests that wait for the writer.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use http::{HeaderMap, HeaderName, header};
+use kontor_api::Code;
 use kontor_api::security::RefusedBecause;
 use kontor_core::access::{AccessKey, Role};
 use kontor_core::command::{Command, Request};
@@ -28,6 +29,21 @@ pub struct Access {
     /// By their public id. Filled when a key is first seen, so that checking one reads no rows.
     journaled: RwLock<HashMap<Box<str>, Arc<Holder>>>,
     given: Option<Arc<Holder>>,
+    /// Keys for the paths of the reference inventory service alone.
+    inventory: Vec<(Reach, Arc<Holder>)>,
+    /// Who everybody is on the paths of the reference services, if those are open.
+    open: Option<Arc<Holder>>,
+}
+
+/// What a path of the reference services asks of a key, and how far a key reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// What stores do at the central inventory.
+    Inventory,
+    /// What its administrators do.
+    InventoryAdmin,
+    /// Everything.
+    Everything,
 }
 
 /// Why keys cannot be used.
@@ -58,16 +74,11 @@ impl Access {
     /// The keys journaled in the site, and one more that an operator gives.
     pub fn new(site: &Site, admin_key: Option<String>) -> Result<Self, AccessError> {
         let given = match admin_key {
-            Some(key) if key.len() < KEY_CHARS_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) => {
-                return Err(AccessError::WeakKey);
-            }
-            Some(key) => {
-                let actor = Actor::parse("key:admin").expect("a short word is an actor");
-                Some(Arc::new(Holder { actor, role: Role::Admin, digest: digest(&key) }))
-            }
+            Some(key) => Some(Arc::new(given_key("key:admin", &key)?)),
             None => None,
         };
-        let access = Self { site: site.clone(), journaled: RwLock::default(), given };
+        let (inventory, open) = (Vec::new(), None);
+        let access = Self { site: site.clone(), journaled: RwLock::default(), given, inventory, open };
         for (id, key) in site.read().keys()? {
             access.remember(&id, &key);
         }
@@ -95,24 +106,57 @@ impl Access {
         self.given.is_some() || self.journaled.read().is_ok_and(|keys| !keys.is_empty())
     }
 
+    /// Takes these keys too, on the paths of the reference inventory service alone. They are that
+    /// service's settings `API_KEYS` and `ADMIN_API_KEYS`, so whoever runs it need not give its clients
+    /// new ones; what opens everything else is made by the site.
+    pub fn with_inventory_keys(mut self, keys: &[String], admin_keys: &[String]) -> Result<Self, AccessError> {
+        for (list, reach) in [(keys, Reach::Inventory), (admin_keys, Reach::InventoryAdmin)] {
+            for (number, key) in (1..).zip(list) {
+                let word = if reach == Reach::Inventory { "inventory" } else { "inventory-admin" };
+                self.inventory.push((reach, Arc::new(given_key(&format!("key:{word}-{number}"), key)?)));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Lets everybody use the paths of the reference services. For an address of this machine alone.
+    pub fn open_compat(mut self) -> Self {
+        let actor = Actor::parse("open-compat").expect("a short word is an actor");
+        // No text has this digest, so nobody becomes this holder by a key.
+        self.open = Some(Arc::new(Holder { actor, role: Role::Admin, digest: [0; 32] }));
+        self
+    }
+
     /// Who asks: nobody in particular, or the holder of a key. A key that is not known is never taken
     /// for nobody: its holder should learn that it does not work.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Problem> {
-        let wrong = |reason, id| Problem::refused_key(Refused::new(reason, id), "the key is not known here");
-        let unreadable = |_| wrong(RefusedBecause::Unreadable, None);
-        let text = match (headers.get(API_KEY), headers.get(header::AUTHORIZATION)) {
-            (None, None) => return Ok(None),
-            (Some(key), _) => key.to_str().map_err(unreadable)?,
-            (None, Some(line)) => {
-                let line = line.to_str().map_err(unreadable)?;
-                let (scheme, key) = line.split_once(' ').unwrap_or((line, ""));
-                if !scheme.eq_ignore_ascii_case("bearer") {
-                    let refused = Refused::new(RefusedBecause::WrongScheme, None);
-                    return Err(Problem::refused_key(refused, "only Bearer authorization is known here"));
+        presented(headers)?.map(|text| self.holder(text)).transpose()
+    }
+
+    /// The same on a path of the reference services. Where those are open, a key that is not known does
+    /// no harm: the services' own clients send one whether or not it is looked at.
+    pub(crate) fn compat_caller(&self, headers: &HeaderMap, asks: Reach) -> Result<Option<Arc<Holder>>, Problem> {
+        let known = match presented(headers) {
+            Ok(Some(text)) => {
+                let digest = digest(text);
+                let given = self.inventory.iter().find(|(_, holder)| bool::from(holder.digest.ct_eq(&digest)));
+                match given {
+                    Some((reach, holder)) if *reach >= asks => return Ok(Some(holder.clone())),
+                    Some(_) => Err(Problem::new(Code::Forbidden, "the key is for other paths")),
+                    None => self.holder(text).map(Some),
                 }
-                key.trim()
             }
+            Ok(None) => Ok(None),
+            Err(problem) => Err(problem),
         };
+        match (known, &self.open) {
+            (Ok(Some(holder)), _) => Ok(Some(holder)),
+            (_, Some(open)) if is_of_this_machine(headers) => Ok(Some(open.clone())),
+            (known, _) => known,
+        }
+    }
+
+    fn holder(&self, text: &str) -> Result<Arc<Holder>, Problem> {
         let digest = digest(text);
         let fits = |holder: &Arc<Holder>| bool::from(holder.digest.ct_eq(&digest));
         let id = public_id(text);
@@ -122,7 +166,7 @@ impl Access {
         };
         let reason = if journaled.is_some() { RefusedBecause::WrongSecret } else { RefusedBecause::Unknown };
         let found = journaled.filter(fits).or_else(|| self.given.clone().filter(fits));
-        found.map(Some).ok_or_else(|| wrong(reason, id))
+        found.ok_or_else(|| wrong(reason, id))
     }
 
     fn journaled(&self, id: &str) -> Result<Option<Arc<Holder>>, Problem> {
@@ -152,6 +196,53 @@ impl fmt::Debug for Access {
     }
 }
 
+/// A key from the settings.
+fn given_key(actor: &str, key: &str) -> Result<Holder, AccessError> {
+    if key.len() < KEY_CHARS_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(AccessError::WeakKey);
+    }
+    let actor = Actor::parse(actor).expect("a short word is an actor");
+    Ok(Holder { actor, role: Role::Admin, digest: digest(key) })
+}
+
+/// The key that a request shows, from either header.
+fn presented(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let unreadable = |_| wrong(RefusedBecause::Unreadable, None);
+    match (headers.get(API_KEY), headers.get(header::AUTHORIZATION)) {
+        (None, None) => Ok(None),
+        (Some(key), _) => key.to_str().map(Some).map_err(unreadable),
+        (None, Some(line)) => {
+            let line = line.to_str().map_err(unreadable)?;
+            let (scheme, key) = line.split_once(' ').unwrap_or((line, ""));
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                let refused = Refused::new(RefusedBecause::WrongScheme, None);
+                return Err(Problem::refused_key(refused, "only Bearer authorization is known here"));
+            }
+            Ok(Some(key.trim()))
+        }
+    }
+}
+
+fn wrong(reason: RefusedBecause, id: Option<&str>) -> Problem {
+    Problem::refused_key(Refused::new(reason, id), "the key is not known here")
+}
+
+/// Whether a request was meant for this machine, and not sent by the page of somebody else in a browser
+/// that runs here: such a request names another origin, or a host that was pointed here.
+fn is_of_this_machine(headers: &HeaderMap) -> bool {
+    let is_local = |name: HeaderName| {
+        let Some(value) = headers.get(name) else { return true };
+        let value = value.to_str().unwrap_or("?");
+        let host = value.split_once("://").map_or(value, |(_, host)| host);
+        let host = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    };
+    is_local(header::HOST) && is_local(header::ORIGIN)
+}
+
 /// The public part of `kon_<id>_<secret>`.
 fn public_id(key: &str) -> Option<&str> {
     let (id, secret) = key.strip_prefix("kon_")?.split_once('_')?;
@@ -174,6 +265,21 @@ fn base32(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_somebody_else_is_not_of_this_machine() {
+        let of = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            origin.map(|origin| headers.insert(header::ORIGIN, origin.parse().unwrap()));
+            is_of_this_machine(&headers)
+        };
+        assert!(of("127.0.0.1:8080", None) && of("localhost", None) && of("[::1]:8080", None));
+        assert!(of("localhost:8080", Some("http://localhost:3000")));
+        assert!(!of("localhost:8080", Some("https://shop.example")) && !of("localhost:8080", Some("null")));
+        assert!(!of("rebound.example:8080", None) && !of("127.0.0.1.example", None));
+        assert!(is_of_this_machine(&HeaderMap::new()));
+    }
 
     #[test]
     fn random_bytes_become_letters_and_digits() {

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::compat;
 use crate::idempotency::Asked;
 use crate::ids;
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
+    /// What the paths of the reference services keep between requests.
+    pub(crate) compat: compat::Kept,
     /// Permits for streams and long polls.
     pub(crate) streams: Arc<Semaphore>,
     /// Permits that callers without a key need as well.
@@ -67,6 +70,7 @@ impl App {
             access: options.access,
             throttles: Throttles::new(&options.limits),
             refusals: Refusals::new(),
+            compat: compat::Kept::default(),
             limits: options.limits,
             prometheus: options.metrics,
             version: options.version,

@@ -57,6 +57,11 @@ enum Precondition {
 }
 
 impl Asked {
+    /// A request that depends on no revision.
+    pub(crate) fn plain(actor: Actor, request_id: RequestId, idempotency: Option<Idempotency>) -> Self {
+        Self { actor, request_id, idempotency, precondition: None }
+    }
+
     /// The revision that the caller has seen; `None` for any.
     pub(crate) fn expected(&self) -> Result<Option<u64>, Problem> {
         match self.precondition {
@@ -129,11 +134,18 @@ fn is_required(operation: &str) -> bool {
 }
 
 fn idempotency_key(headers: &HeaderMap, operation: &str) -> Result<Option<Box<[u8]>>, Problem> {
-    match headers.get(IDEMPOTENCY_KEY).map(http::HeaderValue::as_bytes) {
+    match given_key(headers)? {
         None if is_required(operation) => Err(Problem::new(
             Code::IdempotencyKeyMissing,
             "send Idempotency-Key with a fresh value, such as a UUID, for every new intention",
         )),
+        key => Ok(key),
+    }
+}
+
+/// The key in the header, if there is one.
+pub(crate) fn given_key(headers: &HeaderMap) -> Result<Option<Box<[u8]>>, Problem> {
+    match headers.get(IDEMPOTENCY_KEY).map(http::HeaderValue::as_bytes) {
         None => Ok(None),
         Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.iter().all(|b| matches!(b, b'!'..=b'~')) => {
             Ok(Some(key.into()))
@@ -163,20 +175,8 @@ fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
 
 /// The body, if it is JSON by its header, within its limit, and arrives in time.
 async fn bytes_of(request: Request<Body>, app: &App) -> Result<bytes::Bytes, Problem> {
-    let max = app.limits.body_bytes;
-    let too_large =
-        || Problem::new(Code::BodyTooLarge, format!("a body has at most {max} bytes")).with("max", max as u64);
     let (head, body) = request.into_parts();
-    if http_body::Body::size_hint(&body).lower() > max as u64 {
-        return Err(too_large());
-    }
-    let collected = tokio::time::timeout(app.limits.body_read, Limited::new(body, max).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => return Err(too_large()),
-        Ok(Err(error)) => return Err(Problem::new(Code::InvalidRequest, format!("the body ended early: {error}"))),
-        Err(_) => return Err(Problem::new(Code::RequestTimeout, "the body did not arrive in time")),
-    };
+    let bytes = bytes_of_any(body, app).await?;
     let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     match media_type {
         None if bytes.is_empty() => Ok(bytes),
@@ -185,6 +185,23 @@ async fn bytes_of(request: Request<Body>, app: &App) -> Result<bytes::Bytes, Pro
             Code::UnsupportedMediaType,
             format!("send the body as application/json, not as {}", given.unwrap_or("nothing in particular")),
         )),
+    }
+}
+
+/// The body, whatever it is, within its limit, and if it arrives in time.
+pub(crate) async fn bytes_of_any(body: Body, app: &App) -> Result<bytes::Bytes, Problem> {
+    let max = app.limits.body_bytes;
+    let too_large =
+        || Problem::new(Code::BodyTooLarge, format!("a body has at most {max} bytes")).with("max", max as u64);
+    if http_body::Body::size_hint(&body).lower() > max as u64 {
+        return Err(too_large());
+    }
+    let collected = tokio::time::timeout(app.limits.body_read, Limited::new(body, max).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::new(Code::InvalidRequest, format!("the body ended early: {error}"))),
+        Err(_) => Err(Problem::new(Code::RequestTimeout, "the body did not arrive in time")),
     }
 }
 
@@ -208,7 +225,7 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// The first half of a SHA-256 over parts that cannot run into each other.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
+pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

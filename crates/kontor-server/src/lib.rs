@@ -7,6 +7,7 @@
 
 mod access;
 mod app;
+mod compat;
 mod convert;
 mod cursor;
 mod extract;

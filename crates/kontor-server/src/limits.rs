@@ -120,6 +120,32 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are listened to meanwhile.
 pub(crate) const LINGER_BYTES: usize = 4 << 20;
 
+/// Items of one list that a client of a reference service sends to be done one after another. Each is an
+/// entry of its own, so the last of a thousand waits a second or two.
+pub(crate) const COMPAT_BATCH_MAX: usize = 1_000;
+
+/// Attempts to write what was read, for clients of reference services, who cannot say what they have seen.
+pub(crate) const COMPAT_TRIES: usize = 8;
+
+/// Rows of a list that has no pages in a reference service. The next ones are behind `Link`.
+pub(crate) const COMPAT_ROWS_MAX: usize = 1_000;
+
+/// Simulated conflicts that are kept to be explained, the newest, some 2 KB each.
+pub(crate) const COMPAT_SIMULATIONS_KEPT: usize = 256;
+
+/// Seconds from which counting a catalogue is worth keeping; below, it is counted whenever it has changed.
+pub(crate) const COMPAT_MARKS_KEPT: f64 = 0.02;
+
+/// For how many times as long as it took, a count of a catalogue is used.
+pub(crate) const COMPAT_MARKS_REST: f64 = 20.0;
+
+/// Changes of products between two places of the journal that are remembered by their number.
+pub(crate) const COMPAT_EVENTS_PER_MARK: u64 = 512;
+
+/// Reads of the journal, each of 1,000 entries or 256 KiB, by which one request goes on to number its
+/// changes. A longer journal is numbered by several requests.
+pub(crate) const COMPAT_EVENTS_COUNTED: usize = 2_000;
+
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 

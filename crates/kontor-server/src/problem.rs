@@ -107,6 +107,17 @@ impl Problem {
         self.0.code
     }
 
+    /// What its reader is told, in a sentence.
+    pub(crate) fn said(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The values that are wrong.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
+    /// What went wrong, for the log.
     pub(crate) fn detail(&self) -> &str {
         self.0.cause.as_deref().unwrap_or(&self.0.detail)
     }
@@ -129,11 +140,17 @@ impl Problem {
             errors: errors.clone(),
             facts: facts.clone(),
         };
+        self.head(headers);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default()
+    }
+
+    /// The headers of this problem, whatever its body is.
+    pub(crate) fn head(&self, headers: &mut http::HeaderMap) {
         // Of the empty response that the problem travelled on.
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match code {
+        match self.code() {
             Code::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kontor\""));
             }
@@ -142,7 +159,6 @@ impl Problem {
             }
             _ => {}
         }
-        serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default()
     }
 
     pub(crate) fn status(&self) -> StatusCode {

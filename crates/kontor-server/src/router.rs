@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{changes, locations, movements, products, reservations, security, stock};
 use crate::service::{Service, note_route};
-use crate::{openapi, pages};
+use crate::{compat, openapi, pages};
 
 /// The service as an axum router, for tests without a socket. A server uses [`crate::serve`]. A caller
 /// has an address if the request carries one as [`ConnectInfo`].
@@ -34,9 +34,11 @@ pub fn router(site: Site, options: Options) -> Router {
 
 pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
     let (routes, document) = routes().split_for_parts();
-    let app = App::new(site, options, Metrics::new(openapi::operations(&document)));
+    let operations = openapi::operations(&document).into_iter().chain(compat::operations());
+    let app = App::new(site, options, Metrics::new(operations));
     let routes = routes
         .merge(pages::routes(openapi::openapi_json()))
+        .merge(compat::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .route_layer(axum::middleware::from_fn(note_route))

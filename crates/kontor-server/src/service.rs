@@ -25,6 +25,7 @@ use tower::Service as _;
 
 use crate::access::Holder;
 use crate::app::App;
+use crate::compat::Shape;
 use crate::extract::Caller;
 use crate::ids::Ids;
 use crate::log;
@@ -62,15 +63,25 @@ impl Service {
     {
         let watch = Stopwatch::start();
         let ids = Ids::of(request.headers());
-        let (caller, standing) = match request.uri().path().starts_with(path::V1) {
-            true => self.app.throttles.admit(self.app.access.caller(request.headers()), peer),
-            false => (Ok(None), None),
+        let shape = Shape::of(request.method(), request.uri().path());
+        let caller = match shape {
+            _ if request.uri().path().starts_with(path::V1) => Some(self.app.access.caller(request.headers())),
+            // Whoever keeps the server running has no key and no rate.
+            Some(Shape::Health) | None => None,
+            Some(shape) => {
+                let asks = shape.asks(request.uri().path());
+                Some(self.app.access.compat_caller(request.headers(), asks))
+            }
+        };
+        let (caller, standing) = match caller {
+            Some(caller) => self.app.throttles.admit(caller, peer),
+            None => (Ok(None), None),
         };
         let holder = match caller {
             Ok(holder) => holder,
             Err(problem) => {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
-                let seen = Seen { watch, ids, holder: None, peer, standing, method: &method, path: uri.path() };
+                let seen = Seen { watch, ids, holder: None, peer, standing, method: &method, path: uri.path(), shape };
                 return self.finish(seen, problem.into_response().map(Payload::Other), None);
             }
         };
@@ -79,7 +90,8 @@ impl Service {
             && let Some((found, metrics)) = self.popular(request.uri().path())
         {
             let response = from_memory(found, request.headers());
-            let seen = Seen { watch, ids, holder, peer, standing, method: &Method::GET, path: request.uri().path() };
+            let seen =
+                Seen { watch, ids, holder, peer, standing, method: &Method::GET, path: request.uri().path(), shape };
             return self.finish(seen, response, Some(metrics));
         }
 
@@ -90,7 +102,7 @@ impl Service {
         let routed =
             NoPanic { route: router.call(Request::from_parts(head, Body::new(body))), is_write: !method.is_safe() };
         let response = routed.await.map(Payload::Other);
-        let seen = Seen { watch, ids, holder, peer, standing, method: &method, path: uri.path() };
+        let seen = Seen { watch, ids, holder, peer, standing, method: &method, path: uri.path(), shape };
         self.finish(seen, response, None)
     }
 
@@ -116,10 +128,13 @@ impl Service {
         mut response: Response<Payload>,
         known: Option<&RouteMetrics>,
     ) -> Response<Payload> {
-        let Seen { watch, ids, holder, peer, standing, method, path } = seen;
+        let Seen { watch, ids, holder, peer, standing, method, path, shape } = seen;
         let problem = response.extensions_mut().remove::<Problem>();
         if let Some(problem) = &problem {
-            let body = problem.write(&ids, response.headers_mut());
+            let body = match shape {
+                Some(shape) => shape.write(problem, path, standing.as_ref(), &mut response),
+                None => problem.write(&ids, response.headers_mut()),
+            };
             let shown = if *method == Method::HEAD { Bytes::new() } else { body };
             *response.body_mut() = Payload::Whole(Full::new(shown));
             self.app.metrics.problem(problem.code());
@@ -142,6 +157,9 @@ impl Service {
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         ids.write(headers);
+        if let Some(shape) = shape {
+            shape.head(headers, &self.app, standing.as_ref(), seconds);
+        }
         if let Some(standing) = standing {
             standing.write(headers);
         }
@@ -158,6 +176,7 @@ struct Seen<'r> {
     standing: Option<Standing>,
     method: &'r Method,
     path: &'r str,
+    shape: Option<Shape>,
 }
 
 /// Notes which route answers. A layer of the routes, because only they know.

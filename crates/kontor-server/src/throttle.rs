@@ -29,8 +29,8 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 /// So many requests in so many seconds, written as in `600/60`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    requests: u32,
-    window_s: u32,
+    pub(crate) requests: u32,
+    pub(crate) window_s: u32,
 }
 
 /// What is no rate.
@@ -95,6 +95,7 @@ pub(crate) struct Status {
 pub(crate) struct Standing {
     name: &'static str,
     policy: HeaderValue,
+    rate: Rate,
     counted: Counted,
 }
 
@@ -142,7 +143,6 @@ impl Throttles {
     }
 
     /// Forgets what was counted, so that every caller begins anew; says how many callers that concerns.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the administration of rate limits, which has no route yet"))]
     pub(crate) fn reset(&self) -> usize {
         let keys = self.keys.as_ref().map_or(0, |policy| policy.throttle.reset());
         keys + self.public.as_ref().map_or(0, |policy| policy.throttle.reset())
@@ -171,7 +171,7 @@ impl<C: Clone + Eq + Hash> Policy<C> {
         if counted.refused > 0 {
             self.refused.increment(1);
         }
-        Standing { name: self.name, policy: self.header.clone(), counted }
+        Standing { name: self.name, policy: self.header.clone(), rate: self.throttle.rate, counted }
     }
 
     fn status(&self, now: Duration) -> Status {
@@ -185,10 +185,15 @@ impl Standing {
         self.counted.refused > 1
     }
 
+    /// Requests of a window, those left of it, and seconds until the next.
+    pub(crate) fn figures(&self) -> (u32, u32, u64) {
+        (self.rate.requests, self.counted.remaining, self.counted.wait_s)
+    }
+
     /// Puts `RateLimit-Policy` and `RateLimit` on an answer (draft-ietf-httpapi-ratelimit-headers), and
     /// on a refusal when to come again.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        let Self { name, policy, counted: Counted { remaining, wait_s, refused } } = self;
+        let Self { name, policy, rate: _, counted: Counted { remaining, wait_s, refused } } = self;
         if let Ok(standing) = HeaderValue::try_from(format!("\"{name}\";r={remaining};t={wait_s}")) {
             headers.insert(RATELIMIT, standing);
         }

@@ -122,6 +122,15 @@ impl Reader {
         derived(&self.rows, sku)
     }
 
+    /// SKUs in their order, after one of them.
+    pub fn items(&self, after: Option<&Sku>, limit: usize) -> Result<Vec<(Sku, Item)>, ViewError> {
+        let after = after.map(|sku| Key::new().text(sku.as_str()).after());
+        self.page(Table::ITEMS, after, limit, |key, value| {
+            let sku = KeyParts(key).text().and_then(|sku| Sku::parse(sku).ok());
+            sku.map(|sku| Ok((sku, decode(Table::ITEMS, value)?)))
+        })
+    }
+
     /// One location, with its home site.
     pub fn location(&self, id: &LocationId) -> Result<Option<(SiteId, Location)>, ViewError> {
         Ok(rows_of_sites::<Location>(&self.rows, id)?.into_iter().next())

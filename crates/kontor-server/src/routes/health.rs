@@ -5,8 +5,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::health::Health;
+use kontor_core::time::SiteTime;
+use kontor_site::clock::wall_ms;
 
 use crate::app::App;
+use crate::convert;
 use crate::problem::Problem;
 use crate::routes::v1::json;
 
@@ -54,11 +57,22 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
             status: word,
             version: app.version.to_owned(),
             site: app.site.id().to_string(),
+            region: app.site.id().to_string(),
+            service: "kontor".to_owned(),
+            timestamp: convert::time(SiteTime(wall_ms()))?,
+            memory_mb: memory_mb(),
             position: status.end.to_string(),
             waiting: status.waiting as u64,
             clock_stepped_ms: status.clock_stepped_ms,
         },
     )
+}
+
+/// What of the process is in memory, as Linux counts it in pages of 4 KiB.
+fn memory_mb() -> u64 {
+    let counted = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = counted.and_then(|counted| counted.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4_096 / 1_000_000
 }
 
 /// Figures for Prometheus

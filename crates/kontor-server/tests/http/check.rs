@@ -34,9 +34,18 @@ impl Shop {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let site = Site::in_memory(SiteId::parse("main").unwrap()).unwrap();
+        Self::with(limits, |access| access).await
+    }
+
+    pub(crate) async fn with(limits: Limits, access: impl FnOnce(Access) -> Access) -> Self {
+        Self::of_site("main", limits, access).await
+    }
+
+    pub(crate) async fn of_site(name: &str, limits: Limits, access: impl FnOnce(Access) -> Access) -> Self {
+        let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
         let key = Access::issue_admin_key(&site).await.unwrap();
-        let router = router(site.clone(), options(&site, limits));
+        let options = options(&site, limits);
+        let router = router(site.clone(), Options { access: access(options.access), ..options });
         Self { site, key, router }
     }
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod check;
+mod compat;
 mod limits;
 mod openapi;
 mod pages;

@@ -115,13 +115,13 @@ fn answer_as(headers: &HeaderMap) -> Result<As, Problem> {
 }
 
 /// A place for a stream or a waiting poll, until it is dropped.
-struct Slot {
+pub(crate) struct Slot {
     _of_all: OwnedSemaphorePermit,
     _of_public: Option<OwnedSemaphorePermit>,
 }
 
 /// Takes a place. Callers without a key may take half of them.
-fn slot(app: &App, public: bool) -> Result<Slot, Problem> {
+pub(crate) fn slot(app: &App, public: bool) -> Result<Slot, Problem> {
     let max = app.limits.streams;
     let full = |detail: String| Problem::new(Code::TooManyStreams, detail);
     let of_public = match public {

@@ -1,0 +1,256 @@
+//! Sales by version: one, or a list of which each is decided on its own.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode};
+use kontor_api::{Code, Time};
+use kontor_core::command::{Command, Line, Note};
+use kontor_core::event::Event;
+use kontor_core::id::Sku;
+use kontor_core::quantity::Quantity;
+use kontor_core::text::Reason;
+use kontor_site::Answer;
+use serde::{Deserialize, Serialize};
+
+use super::{Shown, answer, central, now, refused};
+use crate::app::App;
+use crate::compat::sent::Sent;
+use crate::convert;
+use crate::limits::COMPAT_BATCH_MAX;
+use crate::problem::Problem;
+
+/// One update, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    #[serde(default)]
+    store_id: Option<String>,
+    #[serde(default)]
+    updates: Option<Vec<Update>>,
+    #[serde(flatten)]
+    update: Update,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Update {
+    product_id: String,
+    delta: i64,
+    version: i64,
+    idempotency_key: String,
+}
+
+/// What became of an update. Figures are always there, also when they are none.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    product_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_quantity: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_version: Option<u64>,
+    applied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    #[serde(skip)]
+    status: StatusCode,
+    #[serde(skip)]
+    replayed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Batch {
+    results: Vec<Outcome>,
+    summary: Summary,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    total: usize,
+    succeeded: usize,
+    failed: usize,
+}
+
+pub(super) async fn update(State(app): State<App>, sent: Sent) -> Result<Response, Problem> {
+    let Ok(Asked { store_id, updates, update }) = serde_json::from_slice(&sent.body) else {
+        return refused(StatusCode::BAD_REQUEST, "bad_request", "Invalid JSON", &[]);
+    };
+    let store = store_id.unwrap_or_default();
+    let Some(updates) = updates.filter(|updates| !updates.is_empty()) else {
+        let outcome = apply(&app, &sent, &store, update).await?;
+        let mut response = answer(outcome.status, &outcome).map_err(Problem::after_write)?;
+        if outcome.replayed {
+            let name = HeaderName::from_static("idempotency-replayed");
+            response.headers_mut().insert(name, HeaderValue::from_static("true"));
+        }
+        return Ok(response);
+    };
+    if updates.len() > COMPAT_BATCH_MAX {
+        let message = format!("a batch has at most {COMPAT_BATCH_MAX} updates, and this one has {}", updates.len());
+        return refused(StatusCode::BAD_REQUEST, "invalid_request", &message, &[]);
+    }
+    let mut results = Vec::with_capacity(updates.len());
+    for update in updates {
+        let product_id = update.product_id.clone();
+        // What went wrong with one says nothing of those that were done before it.
+        results.push(match apply(&app, &sent, &store, update).await {
+            Ok(outcome) => outcome,
+            Err(problem) => undone(product_id, &problem),
+        });
+    }
+    let succeeded = results.iter().filter(|outcome| outcome.applied).count();
+    let summary = Summary { total: results.len(), succeeded, failed: results.len() - succeeded };
+    answer(StatusCode::OK, &Batch { results, summary }).map_err(Problem::after_write)
+}
+
+/// Sells units of one product. A key counts for its store alone, and for what is sold: a repeat that has
+/// learnt the new version meanwhile is still the same sale, and is not done again.
+async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -> Result<Outcome, Problem> {
+    let Update { product_id, delta, version, idempotency_key } = update;
+    let no = |status, error, message: String| Ok(Outcome::refused(&product_id, status, error, message));
+    if product_id.is_empty() {
+        return no(StatusCode::BAD_REQUEST, "missing_product_id", "Missing product ID".into());
+    }
+    if idempotency_key.is_empty() {
+        return no(StatusCode::BAD_REQUEST, "invalid_idempotency_key", "Missing idempotency key".into());
+    }
+    if delta > 0 {
+        let message = format!("invalid delta: {delta} - only negative quantities are allowed");
+        return no(StatusCode::BAD_REQUEST, "invalid_delta", message);
+    }
+    let Ok(seen) = u64::try_from(version) else {
+        return no(StatusCode::BAD_REQUEST, "invalid_request", "version must not be negative".into());
+    };
+    let unknown = || no(StatusCode::NOT_FOUND, "product_not_found", format!("product not found: {product_id}"));
+    let Ok(sku) = Sku::parse(product_id.as_str()) else { return unknown() };
+    let conflict = |now: Option<Shown>| {
+        let Some(now) = now else { return unknown() };
+        let message = format!("version conflict: expected {}, got {seen}", now.version);
+        Ok(Outcome { error_type: Some("version_conflict"), error_message: Some(message), ..Outcome::conflicting(now) })
+    };
+    let short = |now: Option<Shown>| {
+        let Some(now) = now else { return unknown() };
+        let message = format!("insufficient inventory: current {}, delta {delta}", now.available);
+        let error_type = Some("insufficient_inventory");
+        Ok(Outcome { error_type, error_message: Some(message), ..Outcome::conflicting(now) })
+    };
+
+    let units = delta.unsigned_abs();
+    if units == 0 {
+        // Nothing is sold; the caller learns whether it has seen the newest version.
+        let Some(now) = now(app, &sku).await? else { return unknown() };
+        return if now.version == seen { Ok(Outcome::applied(now)) } else { conflict(Some(now)) };
+    }
+    let Ok(quantity) = Quantity::new(units) else { return short(now(app, &sku).await?) };
+    let line = Line { sku: sku.clone(), location: central(), quantity };
+    let reason = (!store.is_empty()).then(|| Reason::parse(format!("store {store}")).ok()).flatten();
+    let command = Command::All(vec![
+        Command::ExpectVersion { sku: sku.clone(), location: central(), version: seen },
+        Command::Issue { lines: vec![line], note: Note { reason, ..Note::default() } },
+    ]);
+    let scope = [b"inventory update".as_slice(), store.as_bytes(), idempotency_key.as_bytes()];
+    let asked = sent.keyed(&scope, &[sku.as_str().as_bytes(), &delta.to_be_bytes()]);
+    match app.submit(&asked, command).await {
+        Ok(done) => told(app, &sku, seen, &done).await.map_err(Problem::after_write),
+        Err(problem) => match problem.code() {
+            Code::ExpectedMismatch => conflict(now(app, &sku).await?),
+            Code::InsufficientStock | Code::InsufficientOnHand => short(now(app, &sku).await?),
+            // Nothing was ever there.
+            Code::UnknownLocation => match now(app, &sku).await? {
+                Some(now) if now.version != seen => conflict(Some(now)),
+                now => short(now),
+            },
+            Code::UnknownSku | Code::ProductArchived | Code::ProductDraft => unknown(),
+            Code::IdempotencyKeyReused => {
+                let message = "the idempotency key was used for another update".to_owned();
+                no(StatusCode::CONFLICT, "invalid_idempotency_key", message)
+            }
+            _ => Err(problem),
+        },
+    }
+}
+
+/// What a sale that was done answers: for the first time what it led to, and when it is repeated how the
+/// product stands now, so that no caller's copy goes back in time.
+async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer) -> Result<Outcome, Problem> {
+    if done.replayed
+        && let Some(now) = now(app, sku).await?
+    {
+        return Ok(Outcome { replayed: true, ..Outcome::applied(now) });
+    }
+    let is_here = |of: &Sku, at| *of == *sku && at == &central();
+    let changes = done.events.iter().filter(|event| match event {
+        Event::StockMoved { lines, .. } => {
+            lines.iter().any(|line| is_here(&line.sku, &line.location) && line.change != 0)
+        }
+        // Holds whose deadline had passed were ended to make room.
+        Event::ReservationEnded { lines, .. } => lines.iter().any(|line| is_here(&line.sku, &line.location)),
+        _ => false,
+    });
+    let new_version = seen + changes.count() as u64;
+    let left = done.events.iter().find_map(|event| match event {
+        Event::StockMoved { lines, .. } => lines.first().map(|line| line.available_after),
+        _ => None,
+    });
+    let shown = Shown {
+        product_id: sku.to_string(),
+        name: String::new(),
+        available: left.ok_or_else(|| Problem::internal("a sale has moved nothing"))?,
+        version: new_version,
+        last_updated: convert::time(done.recorded_at)?,
+        price: None,
+    };
+    Ok(Outcome { replayed: done.replayed, ..Outcome::applied(shown) })
+}
+
+impl Outcome {
+    fn applied(now: Shown) -> Self {
+        Self {
+            product_id: now.product_id,
+            new_quantity: Some(now.available),
+            new_version: Some(now.version),
+            applied: true,
+            last_updated: Some(now.last_updated),
+            error_type: None,
+            error_message: None,
+            status: StatusCode::OK,
+            replayed: false,
+        }
+    }
+
+    /// Not done, because of how the product stands now.
+    fn conflicting(now: Shown) -> Self {
+        Self { applied: false, status: StatusCode::CONFLICT, ..Self::applied(now) }
+    }
+
+    fn refused(product_id: &str, status: StatusCode, error_type: &'static str, message: String) -> Self {
+        Self {
+            product_id: product_id.to_owned(),
+            new_quantity: None,
+            new_version: None,
+            applied: false,
+            last_updated: None,
+            error_type: Some(error_type),
+            error_message: Some(message),
+            status,
+            replayed: false,
+        }
+    }
+}
+
+/// An update of a batch that failed for reasons that lie with the server.
+fn undone(product_id: String, problem: &Problem) -> Outcome {
+    let error_type = match problem.code() {
+        Code::OutcomeUnknown => "timeout",
+        Code::Internal => "internal_error",
+        _ => "unknown_error",
+    };
+    if problem.is_defect() {
+        tracing::error!(code = problem.code().as_str(), "An update of a batch failed: {}", problem.detail());
+    }
+    Outcome::refused(&product_id, problem.status(), error_type, problem.said().to_owned())
+}

@@ -1,0 +1,5 @@
+mod documented;
+mod global_catalog;
+mod inventory;
+mod products;
+mod shop;
