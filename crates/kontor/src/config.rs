@@ -10,6 +10,8 @@ use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
 use serde::{Deserialize, Serialize};
 
+use crate::reference_settings::{Found, ReferenceArgs};
+
 /// What `kontor serve` takes.
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct ServeArgs {
@@ -49,6 +51,11 @@ pub(crate) struct ServeArgs {
     /// Requests that an address without a key may send, this machine aside [default: 100000/10]
     #[arg(long, env = "KONTOR_PUBLIC_RATE", value_name = "RATE")]
     pub(crate) public_rate: Option<RateSetting>,
+    /// Answer the paths of the reference services without a key; on loopback only
+    #[arg(long, env = "KONTOR_OPEN_COMPAT")]
+    pub(crate) open_compat: bool,
+    #[command(flatten)]
+    pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
     #[arg(long, env = "KONTOR_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -68,6 +75,7 @@ struct File {
     cache_mb: Option<u64>,
     segment_bytes: Option<u64>,
     disk_reserve_mb: Option<u64>,
+    open_compat: Option<bool>,
     #[serde(default)]
     limits: LimitsOfFile,
 }
@@ -120,7 +128,15 @@ pub(crate) struct Config {
     pub(crate) cache_mb: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) disk_reserve_mb: u64,
+    pub(crate) open_compat: bool,
     pub(crate) limits: ServedLimits,
+    /// Settings of reference services that were found, and what they mean here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reference: Vec<Found>,
+    #[serde(skip)]
+    pub(crate) inventory_keys: Vec<String>,
+    #[serde(skip)]
+    pub(crate) inventory_admin_keys: Vec<String>,
 }
 
 /// What callers may do at most.
@@ -142,21 +158,31 @@ impl Config {
         let file = read_file(args.config.as_deref())?;
         let limits = Limits::default();
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let reference = args.reference;
+        let (rate, port) = (reference.rate(), reference.port.unwrap_or(8080));
         let config = Self {
+            reference: reference.found(),
+            open_compat: args.open_compat || file.open_compat.unwrap_or(false),
             data: args.data.or(file.data).unwrap_or_else(|| "data".into()),
-            listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-            site: args.site.or(file.site).unwrap_or_else(|| "main".into()),
+            listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
+            site: args.site.or(file.site).or(reference.home_region).unwrap_or_else(|| "main".into()),
             admin_key: args.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
-            log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            log: args.log.or(file.log).or(reference.log_level).unwrap_or_else(|| "info".into()),
             sample: args.sample.or(file.sample),
             threads: args.threads.or(file.threads).unwrap_or(cores),
             cache_mb: args.cache_mb.or(file.cache_mb).unwrap_or(128),
             segment_bytes: args.segment_bytes.or(file.segment_bytes).unwrap_or(64 << 20),
             disk_reserve_mb: args.disk_reserve_mb.or(file.disk_reserve_mb).unwrap_or(DISK_RESERVE_BYTES >> 20),
             limits: ServedLimits {
-                key_rate: args.key_rate.or(file.limits.key_rate).unwrap_or(RateSetting(limits.key_rate)),
-                public_rate: args.public_rate.or(file.limits.public_rate).unwrap_or(RateSetting(limits.public_rate)),
+                key_rate: args.key_rate.or(file.limits.key_rate).or(rate).unwrap_or(RateSetting(limits.key_rate)),
+                public_rate: args
+                    .public_rate
+                    .or(file.limits.public_rate)
+                    .or(rate)
+                    .unwrap_or(RateSetting(limits.public_rate)),
             },
+            inventory_keys: reference.api_keys,
+            inventory_admin_keys: reference.admin_api_keys,
         };
         config.check()?;
         Ok(config)
@@ -164,8 +190,17 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         kontor_core::id::SiteId::parse(self.site.as_str()).context("the site's name")?;
+        if self.open_compat && !self.listen.ip().is_loopback() {
+            bail!("open_compat answers without a key, so it listens on loopback only, not on {}", self.listen);
+        }
+        if self.inventory_keys.iter().chain(&self.inventory_admin_keys).any(|key| is_weak(key)) {
+            bail!(
+                "each of API_KEYS and ADMIN_API_KEYS must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters; \
+                 to try clients that send another one, use --open-compat without them"
+            );
+        }
         if let Some(key) = &self.admin_key
-            && (key.len() < ADMIN_KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()))
+            && is_weak(key)
         {
             bail!("the admin key must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters");
         }
@@ -183,6 +218,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a key can be guessed.
+fn is_weak(key: &str) -> bool {
+    key.len() < ADMIN_KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn read_file(given: Option<&Path>) -> anyhow::Result<File> {

@@ -5,6 +5,7 @@
 mod commands;
 mod config;
 mod print;
+mod reference_settings;
 mod sample;
 mod telemetry;
 

@@ -53,6 +53,11 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
         print::line(format!("admin key: {key}"));
         print::note("This key is shown once. Keep it, and give it to commands as KONTOR_KEY.");
     }
+    access = access.with_inventory_keys(&config.inventory_keys, &config.inventory_admin_keys)?;
+    if config.open_compat {
+        access = access.open_compat();
+        tracing::warn!("The paths of the reference services are answered without a key, to callers of this machine");
+    }
     let loaded = load_sample(&config, &site).await?;
     let address = listener.local_addr()?;
     print::line(format!("listening on http://{address}"));
