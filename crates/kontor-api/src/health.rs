@@ -8,8 +8,8 @@ use crate::Time;
 /// How the server is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or why it is not.
-    #[schema(example = "ok")]
+    /// `healthy`, or why it is not.
+    #[schema(example = "healthy")]
     pub status: String,
     /// Of the program.
     pub version: String,

@@ -49,7 +49,7 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
     let word = match &status.stopped {
         Some(why) => format!("stopped: {why}"),
         None if app.is_draining() => "shutting down".to_owned(),
-        None => app.site.lacks_room().map_or_else(|| "ok".to_owned(), |why| format!("storage full: {why}")),
+        None => app.site.lacks_room().map_or_else(|| "healthy".to_owned(), |why| format!("storage full: {why}")),
     };
     json(
         StatusCode::OK,

@@ -104,7 +104,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
 
     disk.resize(512).expect("root");
     ledger.load_some(server.address, 3, 100);
-    assert_eq!(client.get("/health").expect("up").success().json()["status"], "ok");
+    assert_eq!(client.get("/health").expect("up").success().json()["status"], "healthy");
     server.kill();
     let server = start();
     let findings = Ledger::audit(&mut server.client(), &ledger.writes(), 0);
