@@ -185,7 +185,8 @@ pub struct JobUndone {
 }
 
 impl Job {
-    pub(crate) fn new(started: JobStarted, actor: Actor, at: SiteTime) -> Self {
+    /// One that has begun.
+    pub fn new(started: JobStarted, actor: Actor, at: SiteTime) -> Self {
         Self {
             started,
             actor,

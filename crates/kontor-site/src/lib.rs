@@ -16,6 +16,7 @@ pub mod feed;
 pub mod limits;
 pub mod reader;
 pub mod recover;
+mod rehearsal;
 mod reserve;
 pub mod rows;
 pub mod search;
@@ -23,5 +24,6 @@ pub mod site;
 pub mod step;
 mod writer;
 
+pub use rehearsal::Rehearsal;
 pub use site::{Settings, Site};
 pub use step::{Answer, NotDone};

@@ -24,6 +24,10 @@ pub const RECOVER_GROUPS_PER_WRITE: usize = 256;
 /// Rows of one page, whatever the caller asks for.
 pub const PAGE_MAX: usize = 1_000;
 
+/// Chunks of a job, each of some hundred lines, that are looked at for one page of its lines: most of
+/// them may hold none that is wanted.
+pub const JOB_CHUNKS_PER_PAGE: usize = 64;
+
 /// Entries of one answer of the feed.
 pub const FEED_ENTRIES_MAX: usize = 1_000;
 

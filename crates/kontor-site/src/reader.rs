@@ -1,5 +1,9 @@
 //! Typed reads of rows at one moment. What HTTP, pages, checks and the command line read by.
 
+mod catalog;
+
+pub use catalog::{JobLines, RevisionAt};
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -20,6 +20,7 @@ use crate::feed::Feed;
 use crate::limits::QUEUE_MAX;
 use crate::reader::Reader;
 use crate::recover::{self, Progress, RecoverError, Terms};
+use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
 use crate::rows::{SnapshotRows, WriterRows};
 use crate::step::{self, Answer, NotDone, Step};
@@ -216,6 +217,12 @@ impl Site {
     pub fn read(&self) -> Reader {
         let rows = SnapshotRows::new(&self.inner.tables, self.inner.sites.clone());
         Reader::new(rows, self.inner.id.clone())
+    }
+
+    /// Where commands are tried out: what they would do, without doing it.
+    pub fn rehearse(&self) -> Rehearsal {
+        let rows = SnapshotRows::new(&self.inner.tables, self.inner.sites.clone());
+        Rehearsal::new(rows, self.inner.id.clone())
     }
 
     /// Rendered answers.

@@ -61,9 +61,16 @@ impl Revision {
 
     /// Every field that it set, before and after.
     pub fn changes(&self) -> Vec<FieldChange> {
-        match &self.edited {
-            Edited::Product(edited) => pair(edited.edit.values(), edited.before.values()),
-            Edited::Listing(edited) => pair(edited.edit.values(), edited.before.values()),
+        self.edited.changes()
+    }
+}
+
+impl Edited {
+    /// Every field that was set, before and after.
+    pub fn changes(&self) -> Vec<FieldChange> {
+        match self {
+            Self::Product(edited) => pair(edited.edit.values(), edited.before.values()),
+            Self::Listing(edited) => pair(edited.edit.values(), edited.before.values()),
         }
     }
 }

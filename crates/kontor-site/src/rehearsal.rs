@@ -1,0 +1,49 @@
+//! Commands that are decided and never done: what would happen, by the very rules that would decide it.
+
+use kontor_core::command::{Command, Context};
+use kontor_core::decide;
+use kontor_core::event::{Entry, Event};
+use kontor_core::fold::{self, At};
+use kontor_core::id::{Actor, Position, RequestId, SiteId};
+use kontor_core::overlay::{Changes, Overlay};
+use kontor_core::refusal::Stop;
+use kontor_core::time::SiteTime;
+
+use crate::clock::wall_ms;
+use crate::rows::SnapshotRows;
+use crate::step::NotDone;
+
+/// Rows at one moment, with what was rehearsed so far on top. Grows with what is rehearsed.
+pub struct Rehearsal {
+    rows: SnapshotRows,
+    changes: Changes,
+    here: SiteId,
+    now: SiteTime,
+}
+
+impl Rehearsal {
+    pub(crate) fn new(rows: SnapshotRows, here: SiteId) -> Self {
+        Self { rows, changes: Changes::default(), here, now: SiteTime(wall_ms()) }
+    }
+
+    /// What would happen if this were asked for now, after all that was rehearsed before.
+    pub fn decide(&mut self, command: &Command) -> Result<Vec<Event>, NotDone> {
+        let context = Context { now: self.now, site: &self.here, fresh_id: [0; 16], earliest_due: SiteTime::default() };
+        let mut rows = Overlay::with(&self.rows, std::mem::take(&mut self.changes));
+        let decided = decide::events(&rows, command, context);
+        let done = match decided {
+            Ok(events) => {
+                let word = |text| RequestId::parse(text).expect("a short word is a request id");
+                let (actor, request_id) = (Actor::timer(), word("rehearsal"));
+                let entry = Entry { actor, request_id, idempotency: None, events };
+                let at = At { site: &self.here, position: Position::START, time: self.now };
+                let folded = fold::apply(&mut rows, at, &entry);
+                folded.map(|()| entry.events).map_err(|error| NotDone::Failed(error.to_string()))
+            }
+            Err(Stop::Refused(refusal)) => Err(refusal.into()),
+            Err(Stop::Failed(error)) => Err(NotDone::Failed(error.to_string())),
+        };
+        self.changes = rows.into_changes();
+        done
+    }
+}
