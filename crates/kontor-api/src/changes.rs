@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::product::{Policy, Status};
+use crate::product::Policy;
 use crate::reservation::{ReservationLine, ReservationStatus};
+use crate::revision::FieldChange;
 use crate::stock::MovementKind;
 use crate::time::Time;
 
@@ -64,52 +65,34 @@ pub enum Event {
         /// Units that each location may promise beyond its stock.
         backorder_limit: u64,
     },
-    /// Fields of a product were set.
+    /// Fields of a product or of its variants were set. Callers without a key are told which product alone.
     ProductChanged {
         /// Which.
         id: String,
-        /// The new title.
+        /// The revision that the edit made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
-        title: Option<String>,
-        /// The new status.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        status: Option<Status>,
+        revision: Option<u64>,
+        /// The fields that it has changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schema(required = false)]
+        changes: Vec<FieldChange>,
     },
-    /// A variant was added.
-    VariantAdded {
-        /// To which product.
+    /// A product was deleted.
+    ProductDeleted {
+        /// Which.
         id: String,
-        /// The new unit.
-        sku: String,
-        /// What tells it from the others.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        title: Option<String>,
-        /// When its stock is promised.
-        policy: Policy,
-        /// Units that each location may promise beyond its stock.
-        backorder_limit: u64,
     },
-    /// Fields of a variant were set.
-    VariantChanged {
+    /// What a product says in a market was set. Callers without a key are told where alone.
+    ListingChanged {
         /// Of which product.
         id: String,
-        /// Which variant.
-        sku: String,
-        /// The new title.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        title: Option<String>,
-        /// When its stock is promised.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        policy: Option<Policy>,
-        /// Units that each location may promise beyond its stock.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        backorder_limit: Option<u64>,
+        /// Where.
+        market: String,
+        /// The fields that were changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schema(required = false)]
+        changes: Vec<FieldChange>,
     },
     /// A location was opened.
     LocationOpened {
@@ -198,42 +181,30 @@ pub enum Event {
         /// What it held.
         lines: Vec<ReservationLine>,
     },
-    /// A product was deleted.
-    ProductDeleted {
-        /// Which.
-        id: String,
-    },
-    /// What a product says in a market was set.
-    ListingChanged {
-        /// Of which product.
-        id: String,
-        /// Where.
-        market: String,
-    },
-    /// An import began.
+    /// A job began.
     JobStarted {
         /// Which.
         id: String,
     },
-    /// Lines of an import, or of a list of products, were done.
+    /// Rows of a job, or of a bulk request, were done.
     LinesDone {
-        /// Of which import, if of one.
+        /// Of which job, if of one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
         job: Option<String>,
-        /// The first line.
+        /// The first row.
         from_line: u64,
-        /// The last line.
+        /// The last row.
         through_line: u64,
     },
-    /// An import has come to its end.
+    /// A job has all its rows.
     JobFinished {
         /// Which.
         id: String,
     },
-    /// Lines of an import were put back.
+    /// Rows of a job were undone.
     JobUndone {
-        /// Of which import.
+        /// Of which job.
         id: String,
         /// The first of them; the last ones go first.
         from_line: u64,

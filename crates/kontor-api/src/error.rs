@@ -69,12 +69,12 @@ codes! {
     UnknownProduct "unknown_product" 404 false true "There is no such product";
     /// No product has this SKU.
     UnknownSku "unknown_sku" 404 false true "There is no such SKU";
+    /// No job of this site has this id.
+    UnknownJob "unknown_job" 404 false true "There is no such job";
     /// No location has this id.
     UnknownLocation "unknown_location" 404 false true "There is no such location";
     /// No reservation of this site has this id.
     UnknownReservation "unknown_reservation" 404 false true "There is no such reservation";
-    /// No import of this site has this id.
-    UnknownJob "unknown_job" 404 false true "There is no such job";
     /// The path exists, but not with this method. `Allow` says which ones there are.
     MethodNotAllowed "method_not_allowed" 405 false true "The method is not allowed here";
     /// The answer cannot be given in a media type that `Accept` names.
@@ -99,6 +99,8 @@ codes! {
     JobPosition "job_position" 409 false true "The job is at another line";
     /// The job is not in a state in which this can be done; `status_now` says in which.
     JobState "job_state" 409 false true "The job cannot do this now";
+    /// A job with this id was started with another kind or digest.
+    JobDiffers "job_differs" 409 false true "The job has another input";
     /// Something has this name already.
     AlreadyExists "already_exists" 409 false true "It exists already";
     /// The reference was used before by another request; `position` says by which entry.

@@ -5,15 +5,22 @@
 //! answers may gain fields, and clients must ignore those that they do not know. Optional fields that are
 //! not given are not written either: a repeated request is told from another one by what was given.
 
+pub mod attribute;
 pub mod changes;
 pub mod error;
+pub mod export;
 pub mod health;
+pub mod job;
+pub mod listing;
 pub mod location;
 pub mod page;
 pub mod path;
+pub mod price;
 pub mod problem;
 pub mod product;
+pub mod product_edit;
 pub mod reservation;
+pub mod revision;
 pub mod security;
 pub mod stock;
 pub mod time;
@@ -35,4 +42,13 @@ where
     T: serde::Deserialize<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads an optional field that can be emptied: left out it is `None`, and `null` is `Some(None)`.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    serde::Deserialize::deserialize(deserializer).map(Some)
 }

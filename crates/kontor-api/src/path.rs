@@ -5,7 +5,7 @@ pub const V1: &str = "/api/v1";
 
 /// Products: list, create.
 pub const PRODUCTS: &str = "/api/v1/products";
-/// One product: read, change.
+/// One product: read, change, delete.
 pub const PRODUCT: &str = "/api/v1/products/{id}";
 /// Variants of a product: add.
 pub const VARIANTS: &str = "/api/v1/products/{id}/variants";
@@ -15,6 +15,18 @@ pub const VARIANT: &str = "/api/v1/products/{id}/variants/{sku}";
 pub const ARCHIVE: &str = "/api/v1/products/{id}/archive";
 /// Begins it again.
 pub const ACTIVATE: &str = "/api/v1/products/{id}/activate";
+/// Markets in which a product says something of its own: list.
+pub const MARKETS: &str = "/api/v1/products/{id}/markets";
+/// What a product says in one market: read, change.
+pub const MARKET: &str = "/api/v1/products/{id}/markets/{market}";
+/// What was edited of a product, by whom.
+pub const REVISIONS: &str = "/api/v1/products/{id}/revisions";
+/// What was edited of a product at two sites at once.
+pub const CONFLICTS: &str = "/api/v1/products/{id}/conflicts";
+/// Many products by id or SKU: read.
+pub const PRODUCTS_BATCH: &str = "/api/v1/products/batch-get";
+/// Products as lines of JSON: make or change many.
+pub const PRODUCTS_BULK: &str = "/api/v1/products/bulk";
 /// Locations: list, open.
 pub const LOCATIONS: &str = "/api/v1/locations";
 /// One location: read, rename.
@@ -53,6 +65,20 @@ pub const RELEASE: &str = "/api/v1/reservations/{id}/release";
 pub const MOVEMENTS: &str = "/api/v1/movements";
 /// The change feed.
 pub const CHANGES: &str = "/api/v1/changes";
+/// Jobs: list, start.
+pub const JOBS: &str = "/api/v1/jobs";
+/// One job: read.
+pub const JOB: &str = "/api/v1/jobs/{id}";
+/// Rows of a job: send the next ones, read what became of them.
+pub const JOB_ROWS: &str = "/api/v1/jobs/{id}/rows";
+/// Says that a job has all its rows.
+pub const JOB_FINISH: &str = "/api/v1/jobs/{id}/finish";
+/// Undoes a step of a job.
+pub const JOB_UNDO: &str = "/api/v1/jobs/{id}/undo";
+/// All products, as lines of JSON.
+pub const EXPORT_PRODUCTS: &str = "/api/v1/export/products";
+/// All levels, as lines of JSON.
+pub const EXPORT_STOCK: &str = "/api/v1/export/stock";
 /// Keys that were refused.
 pub const REFUSALS: &str = "/api/v1/security/refusals";
 /// This API's document.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
@@ -61,6 +62,22 @@ impl Client {
         self.send(Method::POST, path, key, json.into()).await
     }
 
+    /// Posts lines of JSON. Not sent again by itself: what takes lines says how far it came.
+    pub async fn post_lines(&self, path: &str, lines: impl Into<Bytes>) -> Result<Reply, ClientError> {
+        let body = Sent { bytes: lines.into(), media_type: "application/x-ndjson" };
+        self.send_once(&Method::POST, path, &[], body).await
+    }
+
+    /// Reads a path whose answer may be long, as it comes.
+    pub async fn stream(&self, path: &str) -> Result<Incoming, ClientError> {
+        let body = Sent { bytes: Bytes::new(), media_type: JSON };
+        let response = self.respond(&Method::GET, path, &[], body).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(Reply::read(response).await?.problem())
+    }
+
     pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.get(path).await?.json()
     }
@@ -74,13 +91,28 @@ impl Client {
         self.post(path, key, serde_json::to_vec(body)?).await?.json()
     }
 
+    /// Changes or deletes something of which the caller has seen a revision.
+    pub(crate) async fn edit<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        seen: IfMatch,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let bytes = body.map_or(Ok(Vec::new()), serde_json::to_vec)?.into();
+        let seen = seen.to_string();
+        self.send_once(&method, path, &[("if-match", &seen)], Sent { bytes, media_type: JSON }).await?.json()
+    }
+
     /// Sends a request, again while its outcome is unknown and a key (or the method) makes that safe.
     /// Other refusals that may pass, as `overloaded`, are told with their `Retry-After`: whether to
     /// wait is the caller's to say.
     async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Bytes) -> Result<Reply, ClientError> {
         let safe = method == Method::GET || key.is_some();
+        let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+        let body = Sent { bytes: body, media_type: JSON };
         for _ in 1..TRIES {
-            let reply = self.send_once(&method, path, key, body.clone()).await;
+            let reply = self.send_once(&method, path, &headers, body.clone()).await;
             let again = match &reply {
                 Ok(reply) => reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.is_unknown(),
                 Err(ClientError::BrokenOff(_)) => true,
@@ -90,32 +122,39 @@ impl Client {
                 return reply;
             }
         }
-        self.send_once(&method, path, key, body).await
+        self.send_once(&method, path, &headers, body).await
     }
 
     async fn send_once(
         &self,
         method: &Method,
         path: &str,
-        key: Option<&str>,
-        body: Bytes,
+        headers: &[(&str, &str)],
+        body: Sent,
     ) -> Result<Reply, ClientError> {
+        Reply::read(self.respond(method, path, headers, body).await?).await
+    }
+
+    async fn respond(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Sent,
+    ) -> Result<Response<Incoming>, ClientError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         request = request.header(ACCEPT, "application/json");
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key);
         }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-        if method == Method::POST {
-            request = request.header(CONTENT_TYPE, "application/json");
+        if method != Method::GET {
+            request = request.header(CONTENT_TYPE, body.media_type);
         }
-        let request = request.body(Full::new(body))?;
-        let response = self.http.request(request).await.map_err(|error| self.failed(error))?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| ClientError::BrokenOff(error.into()))?.to_bytes();
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        let request = request.body(Full::new(body.bytes))?;
+        self.http.request(request).await.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: hyper_util::client::legacy::Error) -> ClientError {
@@ -126,7 +165,40 @@ impl Client {
     }
 }
 
+/// The revision that a caller has seen of what it edits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Whatever is there is edited.
+    Any,
+    /// This one; if it is not the newest any more, nothing is edited.
+    Revision(u64),
+}
+
+impl std::fmt::Display for IfMatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Revision(revision) => write!(f, "\"{revision}\""),
+        }
+    }
+}
+
+/// A body and what it is sent as.
+#[derive(Clone)]
+struct Sent {
+    bytes: Bytes,
+    media_type: &'static str,
+}
+
+const JSON: &str = "application/json";
+
 impl Reply {
+    async fn read(response: Response<Incoming>) -> Result<Self, ClientError> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| ClientError::BrokenOff(error.into()))?.to_bytes();
+        Ok(Self { status: head.status, headers: head.headers, body })
+    }
+
     /// Whether nobody knows if the request took effect. Asked again with its key, it does so once.
     fn is_unknown(&self) -> bool {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -138,8 +210,21 @@ impl Reply {
         if self.status.is_success() {
             return Ok(serde_json::from_slice(&self.body)?);
         }
+        Err(self.problem())
+    }
+
+    /// The answer's lines, or the problem that it is.
+    pub fn lines<T: DeserializeOwned>(&self) -> Result<Vec<T>, ClientError> {
+        if !self.status.is_success() {
+            return Err(self.problem());
+        }
+        let lines = self.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
+    }
+
+    fn problem(&self) -> ClientError {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let word = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
-        Err(ClientError::Problem { status: self.status, code: word("code"), detail: word("detail") })
+        ClientError::Problem { status: self.status, code: word("code"), detail: word("detail") }
     }
 }

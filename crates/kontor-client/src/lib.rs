@@ -4,10 +4,11 @@
 
 mod client;
 mod error;
+mod jobs;
 mod locations;
 mod products;
 mod reservations;
 mod stock;
 
-pub use client::{Client, Reply};
+pub use client::{Client, IfMatch, Reply};
 pub use error::ClientError;

@@ -1,16 +1,22 @@
 //! From the core onto the wire.
 
+pub(crate) mod product;
+
+pub(crate) use product::{Audience, policy};
+
+use std::sync::Arc;
+
 use kontor_api::Time;
 use kontor_api::changes::{self, MovedLine};
 use kontor_api::location::Location as WireLocation;
-use kontor_api::product::{self as wire, Product as WireProduct};
 use kontor_api::reservation as res;
 use kontor_api::stock::{self, Totals};
 use kontor_core::event::{Event, Moved, ProductEdited};
-use kontor_core::id::{Actor, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use kontor_core::id::{Actor, LocationId, Position, ReservationId, SiteId, Sku};
 use kontor_core::location::Location;
 use kontor_core::movement::MovementKind;
-use kontor_core::product::{Policy, Product, Selling, Status, Variant};
+use kontor_core::product::Product;
+use kontor_core::product::revision::Edited;
 use kontor_core::reservation::{Reservation, ReservationLine, ReservationStatus};
 use kontor_core::time::SiteTime;
 use kontor_site::feed::FeedItem;
@@ -21,47 +27,6 @@ use crate::problem::Problem;
 /// A moment. Site time is a moment of our age; [`SiteTime::NEVER`] is not one.
 pub(crate) fn time(at: SiteTime) -> Result<Time, Problem> {
     Time::from_ms(at.0).ok_or_else(|| Problem::internal(format!("{} ms is no moment", at.0)))
-}
-
-/// A product as everybody sees it.
-pub(crate) fn product(id: &ProductId, product: &Product) -> Result<WireProduct, Problem> {
-    let first = product.variants.first().map(|variant| variant.sku.to_string());
-    Ok(WireProduct {
-        id: id.to_string(),
-        sku: first.unwrap_or_default(),
-        title: product.title.to_string(),
-        status: status(product.status),
-        variants: product.variants.iter().map(variant).collect(),
-        revision: product.revision,
-        created_at: time(product.created_at)?,
-        updated_at: time(product.updated_at)?,
-    })
-}
-
-fn variant(variant: &Variant) -> wire::Variant {
-    wire::Variant {
-        sku: variant.sku.to_string(),
-        title: variant.title.as_ref().map(ToString::to_string),
-        policy: policy(variant.selling.policy),
-        backorder_limit: variant.selling.backorder_limit,
-    }
-}
-
-pub(crate) fn status(status: Status) -> wire::Status {
-    match status {
-        Status::Draft => wire::Status::Draft,
-        Status::Active => wire::Status::Active,
-        Status::Archived => wire::Status::Archived,
-    }
-}
-
-pub(crate) fn policy(policy: Policy) -> wire::Policy {
-    match policy {
-        Policy::None => wire::Policy::None,
-        Policy::TrackOnly => wire::Policy::TrackOnly,
-        Policy::ReserveOnOrder => wire::Policy::ReserveOnOrder,
-        Policy::ReserveOnCart => wire::Policy::ReserveOnCart,
-    }
 }
 
 /// A location with its home.
@@ -243,10 +208,12 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
         of.map(ToString::to_string)
     }
     Ok(match event {
-        Event::ProductEdited(edited) => product_edited(edited),
-        Event::ListingEdited(edited) => {
-            changes::Event::ListingChanged { id: edited.id.to_string(), market: edited.market.to_string() }
-        }
+        Event::ProductEdited(edited) => product_edited(edited)?,
+        Event::ListingEdited(edited) => changes::Event::ListingChanged {
+            id: edited.id.to_string(),
+            market: edited.market.to_string(),
+            changes: product::changes(&Edited::Listing(edited.clone()))?,
+        },
         Event::JobStarted(started) => changes::Event::JobStarted { id: started.id.to_string() },
         Event::LinesDone(done) => {
             let (from_line, through_line) = (done.from_line, done.through_line);
@@ -299,33 +266,29 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
     })
 }
 
-/// An edit, told by the first variant that it names.
-fn product_edited(edited: &ProductEdited) -> changes::Event {
-    let (id, edit) = (edited.id.to_string(), &edited.edit);
-    let title = edit.title.as_ref().map(ToString::to_string);
-    let first = edit.variants.first();
-    match (edit.present, first) {
-        (Some(false), _) => changes::Event::ProductDeleted { id },
-        (Some(true), Some(variant)) => {
-            let selling = variant.selling.unwrap_or_default().over(Selling::default());
-            let (policy, backorder_limit) = (policy(selling.policy), selling.backorder_limit);
-            let (sku, title) = (variant.sku.to_string(), title.unwrap_or_default());
-            changes::Event::ProductCreated { id, sku, title, policy, backorder_limit }
-        }
-        (None, Some(variant)) => {
-            let (sku, title) = (variant.sku.to_string(), variant.title.as_ref().and_then(|title| title.as_ref()));
-            let title = title.map(ToString::to_string);
-            if variant.present == Some(true) {
-                let selling = variant.selling.unwrap_or_default().over(Selling::default());
-                let (policy, backorder_limit) = (policy(selling.policy), selling.backorder_limit);
-                return changes::Event::VariantAdded { id, sku, title, policy, backorder_limit };
+/// An edit of a product: made, deleted, or which fields it has changed.
+fn product_edited(edited: &Arc<ProductEdited>) -> Result<changes::Event, Problem> {
+    let id = edited.id.to_string();
+    Ok(match edited.edit.present {
+        Some(false) => changes::Event::ProductDeleted { id },
+        Some(true) => {
+            let made = Product::edited(None, &edited.edit, edited.revision, SiteTime::default());
+            let made = made.ok_or_else(|| Problem::internal("a product was made that has no title"))?;
+            let first = made.variants.first();
+            let selling = first.map(|variant| variant.selling).unwrap_or_default();
+            changes::Event::ProductCreated {
+                id,
+                sku: first.map(|variant| variant.sku.to_string()).unwrap_or_default(),
+                title: made.title.to_string(),
+                policy: policy(selling.policy),
+                backorder_limit: selling.backorder_limit,
             }
-            let selling = variant.selling.unwrap_or_default();
-            let (policy, backorder_limit) = (selling.policy.map(policy), selling.backorder_limit);
-            changes::Event::VariantChanged { id, sku, title, policy, backorder_limit }
         }
-        (_, None) => changes::Event::ProductChanged { id, title, status: edit.status.map(status) },
-    }
+        None => {
+            let changes = product::changes(&Edited::Product(edited.clone()))?;
+            changes::Event::ProductChanged { id, revision: Some(edited.revision), changes }
+        }
+    })
 }
 
 fn moved_line(moved: &Moved) -> MovedLine {

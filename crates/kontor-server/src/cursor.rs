@@ -9,7 +9,7 @@ const TAG: usize = 6;
 
 /// The list that a token belongs to: its path, and its filters as they were given.
 pub(crate) struct List<'l> {
-    pub(crate) path: &'static str,
+    pub(crate) path: &'l str,
     pub(crate) filters: &'l [&'l str],
 }
 

@@ -3,15 +3,18 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query};
-use http::Extensions;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query};
 use http::request::Parts;
+use http::{Extensions, Request};
 use kontor_api::Code;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::Holder;
 use crate::app::App;
+use crate::convert::Audience;
+use crate::idempotency::{bytes_of, read_json};
 use crate::ids::Ids;
 use crate::problem::Problem;
 
@@ -39,6 +42,11 @@ impl Caller {
     pub(crate) fn is_public(&self) -> bool {
         self.holder.is_none()
     }
+
+    /// What the caller may see of products.
+    pub(crate) fn audience(&self) -> Audience {
+        if self.is_public() { Audience::Everybody } else { Audience::Keys }
+    }
 }
 
 impl FromRequestParts<App> for Caller {
@@ -55,6 +63,16 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         Caller::of(&parts.extensions).admin().map(|_| Self)
+    }
+}
+
+/// A body that asks and changes nothing, from anybody.
+pub(crate) struct Asking<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Asking<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
+        read_json(&bytes_of(request, app).await?).map(Self)
     }
 }
 

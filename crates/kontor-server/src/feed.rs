@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use kontor_api::Time;
 use kontor_api::changes::{Change, Event};
 use kontor_core::event;
+use kontor_core::product::Status;
 use kontor_site::feed::FeedItem;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -95,10 +96,24 @@ fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
             places.insert(StockPlace { sku: sku.to_string(), location: location.to_string() });
         };
         match event {
-            event::Event::ProductEdited(_)
-            | event::Event::ListingEdited(_)
-            | event::Event::LocationOpened { .. }
-            | event::Event::LocationRenamed { .. } => events.push(Effect::Whole(convert::event(event)?)),
+            event::Event::ProductEdited(edited) => {
+                let (id, status) = (edited.id.to_string(), edited.edit.status.unwrap_or_default());
+                let told = match edited.edit.present {
+                    Some(true) if status == Status::Active => convert::event(event)?,
+                    Some(true) => continue,
+                    Some(false) => Event::ProductDeleted { id },
+                    // What was set may be of a draft: those who may see the product read it.
+                    None => Event::ProductChanged { id, revision: None, changes: Vec::new() },
+                };
+                events.push(Effect::Whole(told));
+            }
+            event::Event::ListingEdited(edited) => {
+                let (id, market) = (edited.id.to_string(), edited.market.to_string());
+                events.push(Effect::Whole(Event::ListingChanged { id, market, changes: Vec::new() }));
+            }
+            event::Event::LocationOpened { .. } | event::Event::LocationRenamed { .. } => {
+                events.push(Effect::Whole(convert::event(event)?))
+            }
             event::Event::StockMoved { lines, .. } => {
                 lines.iter().for_each(|line| place(&line.sku, &line.location));
             }

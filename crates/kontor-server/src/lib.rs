@@ -15,6 +15,7 @@ mod feed;
 mod idempotency;
 mod ids;
 mod limits;
+mod lines;
 mod log;
 mod metrics;
 mod openapi;

@@ -9,6 +9,8 @@ use crate::throttle::Rate;
 pub struct Limits {
     /// Bytes of a request's body. The largest command is an issue of 1,200 lines.
     pub body_bytes: usize,
+    /// Bytes of a body of lines: of a bulk request, and of rows of a job. It is never held as a whole.
+    pub lines_bytes: usize,
     /// Bytes of a request's line and headers together.
     pub head_bytes: usize,
     /// Header lines of a request.
@@ -40,6 +42,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 256 * 1024,
+            // A hundred thousand products of 600 bytes; what is longer is sent in several requests.
+            lines_bytes: 64 << 20,
             head_bytes: 32 * 1024,
             headers: 64,
             head_read: Duration::from_secs(30),
@@ -145,6 +149,24 @@ pub(crate) const COMPAT_EVENTS_PER_MARK: u64 = 512;
 /// Reads of the journal, each of 1,000 entries or 256 KiB, by which one request goes on to number its
 /// changes. A longer journal is numbered by several requests.
 pub(crate) const COMPAT_EVENTS_COUNTED: usize = 2_000;
+
+/// Bytes of one line of a body of lines. What it asks for must fit into one entry of the journal.
+pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024;
+
+/// Lines that are done by one command, and answered together.
+pub(crate) const CHUNK_LINES: usize = 500;
+
+/// Bytes of lines after which no further line is added to a chunk. About what fits into one entry.
+pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
+
+/// How long a chunk waits for further lines: longer than a network pauses, shorter than anybody minds.
+pub(crate) const CHUNK_GATHER: Duration = Duration::from_millis(5);
+
+/// Lines of one dry run. What they would change is held in memory.
+pub(crate) const REHEARSED_LINES_MAX: usize = 10_000;
+
+/// Rows that an export reads and sends at a time. A product has at most 256 KiB, and 1 KiB as a rule.
+pub(crate) const EXPORT_BATCH: usize = 50;
 
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;

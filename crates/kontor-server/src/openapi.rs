@@ -31,6 +31,7 @@ use crate::router;
         (name = "locations", description = "Where it is"),
         (name = "stock", description = "How much is there, what came and went, and why"),
         (name = "reservations", description = "Units held until a deadline"),
+        (name = "jobs", description = "Imports that can be resumed and undone, and exports"),
         (name = "changes", description = "Everything that happened, as a feed"),
         (name = "security", description = "For people who keep watch"),
         (name = "health", description = "For what keeps the server running"),
@@ -54,7 +55,12 @@ pub fn openapi_json() -> String {
 pub(crate) fn operations(document: &OpenApi) -> Vec<(String, Method)> {
     let mut found = Vec::new();
     for (path, item) in &document.paths.paths {
-        let known = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PATCH, &item.patch)];
+        let known = [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ];
         found.extend(known.into_iter().filter(|(_, of)| of.is_some()).map(|(method, _)| (path.clone(), method)));
     }
     found
@@ -82,10 +88,11 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
 }
 
 fn operation_of(path: &str, method: &str, operation: &mut Value) {
-    let is_write = method != "get";
+    // What takes rows says itself how far it came, and what only asks changes nothing.
+    let is_write = method != "get" && ![path::PRODUCTS_BATCH, path::PRODUCTS_BULK, path::JOB_ROWS].contains(&path);
     let is_api = path.starts_with(path::V1);
     let moves = path.starts_with(path::STOCK) || path.starts_with(path::RESERVATIONS);
-    let is_edit = method == "patch" || [path::ARCHIVE, path::ACTIVATE].contains(&path);
+    let is_edit = matches!(method, "patch" | "delete") || [path::ARCHIVE, path::ACTIVATE].contains(&path);
     if operation.get("security").is_some() && is_api {
         // Everybody may, and a key that is given is looked at.
         operation["security"] = json!([{}, {"api_key": []}, {"bearer": []}]);
@@ -106,6 +113,9 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     if is_write {
         statuses.extend([404, 408, 409, 413, 415, 422, 503]);
         parameter(operation, idempotency_key(moves));
+    }
+    if method != "get" && !is_write {
+        statuses.extend([404, 408, 409, 413, 415, 503]);
     }
     if is_edit {
         statuses.extend([412, 428]);

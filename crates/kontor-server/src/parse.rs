@@ -1,13 +1,16 @@
 //! From the wire into the core: every value is checked once, and a bad one is named by its place.
 
+pub(crate) mod product;
+
 use std::fmt::Display;
 
+use kontor_api::Time;
+use kontor_api::product as wire;
 use kontor_api::stock::Line as WireLine;
-use kontor_api::{Time, product};
 use kontor_core::command::{Line, Note};
 use kontor_core::id::{LocationId, ReservationId, Sku};
 use kontor_core::limits::{HOLD_MS_MAX, HOLD_MS_MIN, LINES_MAX, QUANTITY_MAX};
-use kontor_core::product::{Policy, Selling};
+use kontor_core::product::Policy;
 use kontor_core::quantity::Quantity;
 use kontor_core::text::{Reason, Reference, TextError};
 use kontor_core::time::SiteTime;
@@ -91,18 +94,12 @@ pub(crate) fn reservation_id(pointer: &str, text: &str) -> Result<ReservationId,
     ReservationId::parse(text).map_err(|_| Problem::invalid(pointer, "a reservation id is res_ and a UUID"))
 }
 
-/// How a variant is sold.
-pub(crate) fn selling(policy: Option<product::Policy>, backorder_limit: Option<u64>) -> Result<Selling, Problem> {
-    let policy = policy.map_or(Selling::default().policy, self::policy);
-    Ok(Selling { policy, backorder_limit: units("/backorder_limit", backorder_limit.unwrap_or(0))? })
-}
-
 /// When stock is promised.
-pub(crate) fn policy(policy: product::Policy) -> Policy {
+pub(crate) fn policy(policy: wire::Policy) -> Policy {
     match policy {
-        product::Policy::None => Policy::None,
-        product::Policy::TrackOnly => Policy::TrackOnly,
-        product::Policy::ReserveOnOrder => Policy::ReserveOnOrder,
-        product::Policy::ReserveOnCart => Policy::ReserveOnCart,
+        wire::Policy::None => Policy::None,
+        wire::Policy::TrackOnly => Policy::TrackOnly,
+        wire::Policy::ReserveOnOrder => Policy::ReserveOnOrder,
+        wire::Policy::ReserveOnCart => Policy::ReserveOnCart,
     }
 }

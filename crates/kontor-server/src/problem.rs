@@ -83,6 +83,11 @@ impl Problem {
         self
     }
 
+    /// Whether the domain said no, for good: the same again would be refused again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.code().status(), 400..=499) && !self.code().retryable()
+    }
+
     /// Whether the program is to blame, and somebody should look at it.
     pub(crate) fn is_defect(&self) -> bool {
         match self.code() {
@@ -120,6 +125,12 @@ impl Problem {
     /// What went wrong, for the log.
     pub(crate) fn detail(&self) -> &str {
         self.0.cause.as_deref().unwrap_or(&self.0.detail)
+    }
+
+    /// Where the wrong values stand.
+    #[cfg(test)]
+    pub(crate) fn pointers(&self) -> Vec<&str> {
+        self.0.errors.iter().map(|error| error.pointer.as_str()).collect()
     }
 
     fn inner(&mut self) -> &mut Inner {

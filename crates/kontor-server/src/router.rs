@@ -15,7 +15,10 @@ use crate::app::{App, Options};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
-use crate::routes::v1::{changes, locations, movements, products, reservations, security, stock};
+use crate::routes::v1::{
+    bulk, changes, export, jobs, listings, locations, movements, products, reservations, revisions, search, security,
+    stock,
+};
 use crate::service::{Service, note_route};
 use crate::{compat, openapi, pages};
 
@@ -54,8 +57,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// What everybody may read: shops show it.
 fn everybody() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(products::list, products::create))
-        .routes(routes!(products::read, products::change))
+        .routes(routes!(search::list, products::create))
+        .routes(routes!(products::read, products::change, products::delete))
+        .routes(routes!(products::batch_get))
+        .routes(routes!(listings::list))
+        .routes(routes!(listings::read, listings::change))
         .routes(routes!(locations::list, locations::open))
         .routes(routes!(locations::read, locations::rename))
         .routes(routes!(stock::list))
@@ -67,9 +73,19 @@ fn everybody() -> OpenApiRouter<App> {
 fn sellers() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(products::add_variant))
-        .routes(routes!(products::change_variant))
+        .routes(routes!(products::change_variant, products::remove_variant))
         .routes(routes!(products::archive))
         .routes(routes!(products::activate))
+        .routes(routes!(revisions::list))
+        .routes(routes!(revisions::conflicts))
+        .routes(routes!(bulk::put))
+        .routes(routes!(jobs::list, jobs::start))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::list_rows, jobs::send_rows))
+        .routes(routes!(jobs::finish))
+        .routes(routes!(jobs::undo))
+        .routes(routes!(export::products))
+        .routes(routes!(export::stock))
         .routes(routes!(stock::explain))
         .routes(routes!(stock::receive))
         .routes(routes!(stock::take_back))

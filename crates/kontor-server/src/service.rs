@@ -88,6 +88,7 @@ impl Service {
         if *request.method() == Method::GET
             && request.uri().query().is_none()
             && let Some((found, metrics)) = self.popular(request.uri().path())
+            && (found.is_for_all || holder.is_some())
         {
             let response = from_memory(found, request.headers());
             let seen =

@@ -1,8 +1,10 @@
 //! The client and the server speak of the same things: a whole hold, over a real connection.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use http_body_util::BodyExt as _;
+use kontor_api::job::{JobRow, RowOutcome, StartJob};
 use kontor_api::location::OpenLocation;
-use kontor_client::{Client, ClientError};
+use kontor_client::{Client, ClientError, IfMatch};
 use kontor_server::{Access, Limits, Options, serve};
 use kontor_site::Site;
 
@@ -12,8 +14,8 @@ fn from_json<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
     serde_json::from_value(json).unwrap()
 }
 
-#[tokio::test]
-async fn a_hold_is_made_refused_committed_and_shipped() {
+/// Runs a story against a server with nothing in it.
+async fn with_server<F: Future<Output = ()>>(story: impl FnOnce(Client) -> F) {
     let site = Site::in_memory(kontor_core::id::SiteId::parse("main").unwrap()).unwrap();
     let access = Access::new(&site, Some(KEY.into())).unwrap();
     let options = Options { access, limits: Limits::default(), metrics: None, version: "test" };
@@ -22,7 +24,19 @@ async fn a_hold_is_made_refused_committed_and_shipped() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, site.clone(), options, async { drop(stopped.await) }));
 
-    let client = Client::new(&url, Some(KEY)).unwrap();
+    story(Client::new(&url, Some(KEY)).unwrap()).await;
+
+    drop(stop);
+    server.await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || site.close()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_hold_is_made_refused_committed_and_shipped() {
+    with_server(hold).await;
+}
+
+async fn hold(client: Client) {
     let line = serde_json::json!({ "sku": "BANK CHARGES/1", "location": "shop", "quantity": 1 });
     client
         .create_product(&from_json(serde_json::json!({ "sku": "BANK CHARGES/1", "title": "Fee" })), None)
@@ -43,8 +57,45 @@ async fn a_hold_is_made_refused_committed_and_shipped() {
     let level = client.stock("BANK CHARGES/1").await.unwrap();
     assert_eq!((level.levels[0].on_hand, level.levels[0].committed), (0, 0));
     assert_eq!(client.reservation(&held.id).await.unwrap().lines[0].shipped, 1);
+}
 
-    drop(stop);
-    server.await.unwrap().unwrap();
-    tokio::task::spawn_blocking(move || site.close()).await.unwrap().unwrap();
+#[tokio::test]
+async fn a_catalogue_is_imported_edited_exported_and_undone() {
+    with_server(catalogue).await;
+}
+
+async fn catalogue(client: Client) {
+    let start: StartJob = from_json(serde_json::json!({
+        "id": format!("job_{}", "0".repeat(32)), "kind": "import_products", "source": "spring.csv", "digest": "0".repeat(64),
+    }));
+    let job = client.start_job(&start).await.unwrap();
+    let rows: Vec<JobRow> = (1..=3_000)
+        .map(|line| from_json(serde_json::json!({"line": line, "product": {"title": format!("Nr {line}"), "variants": [{"sku": format!("P{line}")}]}})))
+        .collect();
+    let told = client.send_rows(&job.id, &rows[..2_000]).await.unwrap();
+    assert_eq!((told.len(), told[1_999].outcome), (2_000, RowOutcome::Created));
+    assert_eq!(client.start_job(&start).await.unwrap().through_line, 2_000);
+    let told = client.send_rows(&job.id, &rows).await.unwrap();
+    assert_eq!((told[1_999].outcome, told[2_000].outcome), (RowOutcome::Done, RowOutcome::Created));
+    assert_eq!(client.finish_job(&job.id).await.unwrap().created, 3_000);
+
+    let change = from_json(serde_json::json!({"brand": "Kontor"}));
+    let edit = client.change_product("P1", IfMatch::Revision(1), &change).await.unwrap();
+    assert_eq!((edit.revision, edit.changes[0].field.as_str()), (Some(2), "/brand"));
+    let stale = client.change_product("P1", IfMatch::Revision(1), &change).await.unwrap_err();
+    assert!(matches!(stale, ClientError::Problem { code, .. } if code == "precondition_failed"));
+    client.delete_product("P2", IfMatch::Any).await.unwrap();
+    let prices = from_json(serde_json::json!({"prices": [{"sku": "P3", "currency": "GBP", "amount": "1"}]}));
+    client.change_listing("P3", "gb", IfMatch::Any, &prices).await.unwrap();
+    let batch = client.products(&from_json(serde_json::json!({"ids": ["P1", "P2"]}))).await.unwrap();
+    assert_eq!((batch.items[0].brand.as_deref(), batch.missing), (Some("Kontor"), vec!["P2".to_owned()]));
+
+    let export = client.stream("/api/v1/export/products").await.unwrap().collect().await.unwrap().to_bytes();
+    assert_eq!(export.iter().filter(|byte| **byte == b'\n').count(), 2_999);
+    let mut left = u64::MAX;
+    while left > 0 {
+        left = client.undo_job(&job.id).await.unwrap().left;
+    }
+    let job = client.job(&job.id).await.unwrap();
+    assert_eq!((job.undone + job.changed_since, job.changed_since), (3_000, 3), "{job:?}");
 }

@@ -25,6 +25,8 @@ pub struct Body {
     pub bytes: Bytes,
     /// The strong entity tag of them, with its quotes.
     pub etag: Bytes,
+    /// Whether callers without a key may have them as they are.
+    pub is_for_all: bool,
 }
 
 /// All rendered answers that are kept.

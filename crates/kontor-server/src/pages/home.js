@@ -102,8 +102,7 @@ function sentences(event) {
   switch (event.type) {
     case "product_created": return [`${event.sku}: ${event.title} was added`];
     case "product_changed": return [`${event.id} was changed`];
-    case "variant_added": return [`${event.sku} was added to ${event.id}`];
-    case "variant_changed": return [`${event.sku} was changed`];
+    case "product_deleted": return [`${event.id} was deleted`];
     case "location_opened": return [`${event.name} was opened`];
     case "location_renamed": return [`${event.id} is now ${event.name}`];
     case "stock_changed": return event.lines.map((line) => `Stock of ${line.sku} at ${line.location} changed`);
@@ -126,7 +125,7 @@ function show(change) {
     feed.prepend(item);
   }
   while (feed.children.length > 20) feed.lastChild.remove();
-  const isNew = change.events.some((event) => event.type === "product_created" || event.type === "variant_added");
+  const isNew = change.events.some((event) => event.type === "product_created");
   if (isNew && (!table || !document.querySelector("nav.pages [rel=next]"))) offerReload();
   // A title or a policy of any of the product's SKUs may have changed.
   const edited = change.events.filter((event) => event.type === "product_changed").length > 0;

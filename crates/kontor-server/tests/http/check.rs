@@ -135,6 +135,13 @@ impl Seen {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("this is not JSON: {self:?}"))
     }
 
+    /// The lines of an answer that is one.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        assert_eq!(self.headers["content-type"], "application/x-ndjson", "{self:?}");
+        assert!(self.body.is_empty() || self.body.ends_with('\n'), "the last line broke off: {self:?}");
+        self.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// The code of a problem, whose form is checked.
     pub(crate) fn code(&self) -> String {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
@@ -154,7 +161,11 @@ impl Seen {
     }
 
     fn stable_body(&self) -> Value {
-        let mut body = serde_json::from_str(&self.body).unwrap_or_else(|_| json!(self.body));
+        let is_lines = self.headers.get("content-type").is_some_and(|kind| kind == "application/x-ndjson");
+        let mut body = match is_lines {
+            true => self.lines().into(),
+            false => serde_json::from_str(&self.body).unwrap_or_else(|_| json!(self.body)),
+        };
         make_stable(&mut body);
         body
     }

@@ -1,10 +1,16 @@
 //! `/api/v1`, and how its answers are written.
 
+pub(crate) mod bulk;
 pub(crate) mod changes;
+pub(crate) mod export;
+pub(crate) mod jobs;
+pub(crate) mod listings;
 pub(crate) mod locations;
 pub(crate) mod movements;
 pub(crate) mod products;
 pub(crate) mod reservations;
+pub(crate) mod revisions;
+pub(crate) mod search;
 pub(crate) mod security;
 pub(crate) mod stock;
 mod write;
@@ -101,11 +107,23 @@ pub(crate) fn page<T, W: Serialize>(
 ) -> Result<Response, Problem> {
     let more = rows.len() > size;
     rows.truncate(size);
-    let next_page_token = rows.last().filter(|_| more).map(|last| list.token(&place(last)));
+    let next = rows.last().filter(|_| more).map(&place);
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
         items.extend(show(row)?);
     }
+    listed(list, size, query, items, next)
+}
+
+/// One page, with the place at which the next one begins, if there is one.
+pub(crate) fn listed<W: Serialize>(
+    list: &List<'_>,
+    size: usize,
+    query: &[(&str, Option<&str>)],
+    items: Vec<W>,
+    next: Option<String>,
+) -> Result<Response, Problem> {
+    let next_page_token = next.map(|place| list.token(&place));
     let link = next_page_token.as_ref().map(|token| {
         let mut link = format!("<{}?page_size={size}&page_token={token}", list.path);
         for (name, value) in query {
@@ -137,5 +155,5 @@ pub(crate) fn kept(body: &impl Serialize, revision: Option<u64>) -> Result<bodie
 pub(crate) fn kept_bytes(bytes: Bytes) -> bodies::Body {
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     let first = u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
-    bodies::Body { bytes, etag: format!("\"{first:016x}\"").into() }
+    bodies::Body { bytes, etag: format!("\"{first:016x}\"").into(), is_for_all: true }
 }

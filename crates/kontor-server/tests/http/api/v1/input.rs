@@ -100,8 +100,8 @@ async fn bad_requests_are_named_and_change_nothing() {
         ("POST /api/v1/products?dry=1\n\n{\"sku\": \"X\", \"title\": \"x\"}".into(), 400, "invalid_request", "query"),
         ("PATCH /api/v1/products/DESK\nIf-Match: \"1\", \"2\"\n\n{}".into(), 400, "invalid_request", "If-Match"),
         ("GET /api/v1/products?page_size=0".into(), 400, "invalid_request", "page_size"),
-        ("GET /api/v1/products?page_size=-1".into(), 400, "invalid_request", "query"),
-        ("GET /api/v1/products?page_size=1&page_size=2".into(), 400, "invalid_request", "query"),
+        ("GET /api/v1/products?page_size=-1".into(), 400, "invalid_request", "page_size"),
+        ("GET /api/v1/products?page_size=1&page_size=2".into(), 400, "invalid_request", "page_size"),
         ("GET /api/v1/products?colour=red".into(), 400, "invalid_request", "query"),
         ("GET /api/v1/products/DESK?colour=red".into(), 400, "invalid_request", "query"),
         ("GET /api/v1/products?page_token=zz".into(), 400, "invalid_page_token", ""),
@@ -111,7 +111,7 @@ async fn bad_requests_are_named_and_change_nothing() {
         ("GET /api/v1/nothing".into(), 404, "not_found", ""),
         ("GET /nothing".into(), 404, "not_found", ""),
         ("GET /api/v1/stock/receive".into(), 405, "method_not_allowed", ""),
-        ("DELETE /api/v1/products/DESK".into(), 405, "method_not_allowed", ""),
+        ("PUT /api/v1/products/DESK".into(), 405, "method_not_allowed", ""),
         ("BREW /api/v1/products".into(), 405, "method_not_allowed", ""),
     ];
     for (request, status, code, pointer) in table {

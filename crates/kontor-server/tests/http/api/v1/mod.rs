@@ -1,8 +1,14 @@
 mod access;
+mod bulk;
 mod changes;
+mod export;
 mod input;
+mod jobs;
+mod listings;
 mod locations;
 mod movements;
 mod products;
 mod reservations;
+mod revisions;
+mod search;
 mod stock;

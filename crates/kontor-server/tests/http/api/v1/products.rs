@@ -86,3 +86,83 @@ async fn a_kept_answer_is_never_stale() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_product_is_described_in_full() {
+    let shop = Shop::open().await;
+    insta::assert_json_snapshot!(
+        shop.story(&[
+            "POST /api/v1/products\n\n{\"id\": \"lamps\", \"title\": \"Lamp\", \"status\": \"draft\", \"brand\": \"Kontor\", \"description\": \"Two\\nlines\", \"categories\": [\"Light\", \"Gifts\"], \"options\": [\"Color\"], \"attributes\": {\"watts\": 4.50, \"led\": true, \"rooms\": [\"hall\"], \"arms\": 2}, \"media\": [{\"url\": \"https://example.com/lamp.jpg\", \"alt\": \"A lamp\"}], \"translations\": {\"DE\": {\"title\": \"Lampe\"}}, \"merge\": \"authority:main\", \"variants\": [{\"sku\": \"RED\", \"gtin\": \"4006381333931\", \"options\": {\"Color\": \"Red\"}, \"prices\": [{\"currency\": \"EUR\", \"amount\": \"9.5\"}, {\"currency\": \"JPY\", \"amount\": \"1500\"}]}, {\"sku\": \"BLUE\", \"options\": {\"Color\": \"Blue\"}}]}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"1\"\nContent-Type: application/merge-patch+json\n\n{\"brand\": null, \"status\": \"active\", \"merge\": null, \"attributes\": {\"led\": null, \"arms\": 3}, \"translations\": {\"fr\": {\"title\": \"Lampe\"}}}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"2\"\n\n{\"status\": \"active\"}",
+            "PATCH /api/v1/products/lamps/variants/BLUE\nIf-Match: \"2\"\n\n{\"gtin\": \"4006381333931\"}",
+            "PATCH /api/v1/products/lamps/variants/BLUE\nIf-Match: \"2\"\n\n{\"gtin\": \"4006381333932\"}",
+            "PATCH /api/v1/products/lamps/variants/BLUE\nIf-Match: \"2\"\n\n{\"options\": {\"Size\": \"L\"}}",
+            "PATCH /api/v1/products/lamps/variants/RED\nIf-Match: \"2\"\n\n{\"prices\": [{\"currency\": \"EUR\", \"amount\": null}, {\"currency\": \"EUR\", \"amount\": \"8\", \"valid_from\": \"2026-11-27T00:00:00Z\"}]}",
+            "PATCH /api/v1/products/lamps/variants/RED\nIf-Match: \"3\"\n\n{\"prices\": [{\"currency\": \"EUR\"}]}",
+            "PATCH /api/v1/products/lamps\nIf-Match: \"3\"\n\n{\"media\": [{\"url\": \"javascript:alert(1)\"}]}",
+            "DELETE /api/v1/products/lamps/variants/BLUE\nIf-Match: \"3\"",
+            "GET /api/v1/products/lamps",
+        ])
+        .await
+    );
+}
+
+#[tokio::test]
+async fn a_product_is_deleted_once_nothing_of_it_is_there() {
+    let shop = Shop::stocked().await;
+    insta::assert_json_snapshot!(
+        shop.story(&[
+            "DELETE /api/v1/products/DESK\nIf-Match: \"1\"",
+            "POST /api/v1/stock/issue\nIdempotency-Key: 1\n\n{\"reference\": \"i 1\", \"lines\": [{\"sku\": \"DESK\", \"location\": \"berlin\", \"quantity\": 10}]}",
+            "DELETE /api/v1/products/DESK",
+            "DELETE /api/v1/products/DESK\nIf-Match: \"2\"",
+            "DELETE /api/v1/products/DESK\nIf-Match: \"1\"",
+            "GET /api/v1/products/DESK",
+            "DELETE /api/v1/products/DESK\nIf-Match: *",
+        ])
+        .await
+    );
+}
+
+#[tokio::test]
+async fn everybody_sees_what_is_for_sale_and_not_how_it_is_kept() {
+    let shop = Shop::open().await;
+    for (id, status) in [("DRAFT", "draft"), ("OLD", "archived"), ("NEW", "active")] {
+        let made = format!(
+            "POST /api/v1/products\n\n{{\"sku\": \"{id}\", \"title\": \"x\", \"status\": \"{status}\", \"merge\": \"authority:main\"}}"
+        );
+        assert_eq!(shop.ask(&made).await.status, 201);
+        for query in ["", "?market=gb"] {
+            let read = format!("GET /api/v1/products/{id}{query}");
+            // The order must not matter: what one has read is kept for the other.
+            let keyed = shop.ask(&read).await;
+            assert_eq!((keyed.status.as_u16(), &keyed.json()["merge"]), (200, &"authority:main".into()));
+            let seen = shop.ask_as_anybody(&read).await;
+            match status {
+                "active" => assert_eq!((seen.status.as_u16(), seen.json().get("merge")), (200, None)),
+                _ => assert_eq!(seen.code(), "unknown_product"),
+            }
+        }
+        let markets = shop.ask_as_anybody(&format!("GET /api/v1/products/{id}/markets")).await;
+        assert_eq!(markets.status.is_success(), status == "active");
+    }
+    let list = shop.ask_as_anybody("GET /api/v1/products").await.json();
+    let ids: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["NEW"]);
+    let batch =
+        shop.ask_as_anybody("POST /api/v1/products/batch-get\n\n{\"ids\": [\"OLD\", \"NEW\", \"DRAFT\"]}").await;
+    assert_eq!(batch.json()["missing"], serde_json::json!(["OLD", "DRAFT"]));
+    let feed = shop.ask_as_anybody("GET /api/v1/changes").await;
+    assert!(!feed.body.contains("DRAFT") && feed.body.contains("NEW"), "{feed:?}");
+}
+
+#[tokio::test]
+async fn a_batch_names_ids_or_skus_and_not_too_many() {
+    let shop = Shop::stocked().await;
+    let many = serde_json::json!({"ids": vec!["DESK"; 201]}).to_string();
+    for bad in ["{}", "{\"ids\": []}", "{\"ids\": [\"DESK\"], \"skus\": [\"DESK\"]}", &many, "{\"ids\": [\" \"]}"] {
+        let refused = shop.ask(&format!("POST /api/v1/products/batch-get\n\n{bad}")).await;
+        assert_eq!(refused.code(), "invalid_request", "{bad}");
+    }
+}
