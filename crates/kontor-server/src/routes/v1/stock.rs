@@ -13,15 +13,17 @@ use kontor_api::page::Page;
 use kontor_api::path;
 use kontor_api::stock::Stock;
 use kontor_core::id::{LocationId, Sku};
+use kontor_core::product::Status;
 use kontor_core::refusal::Refusal;
 use kontor_site::bodies::{self, About};
+use kontor_site::reader::StockOfSku;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{kept, page, page_size};
 use crate::app::App;
 use crate::cursor::List;
-use crate::extract::{Named, Nothing, Params};
+use crate::extract::{Caller, Named, Nothing, Params};
 use crate::problem::Problem;
 use crate::service::{Payload, from_memory};
 use crate::{convert, parse};
@@ -41,14 +43,19 @@ pub(crate) struct ListParams {
 
 /// List stock
 ///
-/// By SKU. For everybody.
+/// By SKU. For everybody; without a key, not of drafts.
 #[utoipa::path(
     get, path = "/api/v1/stock", tag = "stock", operation_id = "list_stock", security(()),
     params(ListParams),
     responses((status = 200, description = "One page of stock", body = Page<Stock>,
         headers(("Link" = String, description = "The next page, if there is one")))),
 )]
-pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListParams>) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<ListParams>,
+) -> Result<Response, Problem> {
+    let is_public = caller.is_public();
     let ListParams { page_size: size, page_token, location } = params;
     let size = page_size(size)?;
     let location = parse::optional("location", location, LocationId::parse)?;
@@ -72,7 +79,7 @@ pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListPara
             rows,
             |row| row.sku.to_string(),
             |row| {
-                let is_shown = location.is_none() || !row.levels.is_empty();
+                let is_shown = (location.is_none() || !row.levels.is_empty()) && !(is_public && is_draft(row));
                 Ok(is_shown.then(|| convert::stock(row, position)))
             },
         )
@@ -82,7 +89,7 @@ pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListPara
 
 /// Read the stock of a SKU
 ///
-/// For everybody. `If-None-Match` with the `ETag` answers 304 while it has not changed.
+/// For everybody; without a key, not of drafts. `If-None-Match` with the `ETag` answers 304 while it has not changed.
 #[utoipa::path(
     get, path = "/api/v1/stock/{sku}", tag = "stock", operation_id = "read_stock", security(()),
     params(("sku" = String, Path, description = "The SKU, percent-encoded"),
@@ -92,11 +99,21 @@ pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListPara
 )]
 pub(crate) async fn read(
     State(app): State<App>,
+    caller: Caller,
     Named(sku): Named<String>,
     Params(Nothing {}): Params<Nothing>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    Ok(from_memory(body(&app, &sku)?, &headers).map(Payload::into_body))
+    let found = body(&app, &sku)?;
+    if caller.is_public() && !found.is_for_all {
+        return Err(Refusal::UnknownSku { sku: parse::at("sku", Sku::parse(sku))? }.into());
+    }
+    Ok(from_memory(found, &headers).map(Payload::into_body))
+}
+
+/// Whether it is not for everybody to know yet that there is such a product.
+fn is_draft(stock: &StockOfSku) -> bool {
+    stock.item.status == Status::Draft
 }
 
 /// The body of the stock of one SKU, from memory if it is there.
@@ -105,7 +122,8 @@ pub(crate) fn body(app: &App, sku: &str) -> Result<bodies::Body, Problem> {
         let sku = parse::at("sku", Sku::parse(sku))?;
         let reader = app.site.read();
         let Some(stock) = reader.stock(&sku)? else { return Ok(None) };
-        kept(&convert::stock(&stock, reader.position()?), None).map(Some)
+        let body = kept(&convert::stock(&stock, reader.position()?), None)?;
+        Ok::<_, Problem>(Some(bodies::Body { is_for_all: !is_draft(&stock), ..body }))
     })?;
     found.ok_or_else(|| match Sku::parse(sku) {
         Ok(sku) => Refusal::UnknownSku { sku }.into(),

@@ -144,6 +144,11 @@ async fn everybody_sees_what_is_for_sale_and_not_how_it_is_kept() {
                 _ => assert_eq!(seen.code(), "unknown_product"),
             }
         }
+        for _ in 0..2 {
+            let stock = shop.ask_as_anybody(&format!("GET /api/v1/stock/{id}")).await;
+            assert_eq!(stock.status.is_success(), status != "draft");
+            assert_eq!(shop.ask(&format!("GET /api/v1/stock/{id}")).await.status, 200);
+        }
         let markets = shop.ask_as_anybody(&format!("GET /api/v1/products/{id}/markets")).await;
         assert_eq!(markets.status.is_success(), status == "active");
     }
@@ -153,6 +158,8 @@ async fn everybody_sees_what_is_for_sale_and_not_how_it_is_kept() {
     let batch =
         shop.ask_as_anybody("POST /api/v1/products/batch-get\n\n{\"ids\": [\"OLD\", \"NEW\", \"DRAFT\"]}").await;
     assert_eq!(batch.json()["missing"], serde_json::json!(["OLD", "DRAFT"]));
+    let stock = shop.ask_as_anybody("GET /api/v1/stock").await;
+    assert!(!stock.body.contains("DRAFT") && stock.body.contains("OLD"), "{stock:?}");
     let feed = shop.ask_as_anybody("GET /api/v1/changes").await;
     assert!(!feed.body.contains("DRAFT") && feed.body.contains("NEW"), "{feed:?}");
 }
