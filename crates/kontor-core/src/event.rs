@@ -209,8 +209,8 @@ pub struct Entry {
 }
 
 impl Event {
-    /// Whether the event matters to its own site alone.
-    fn is_private(&self) -> bool {
+    /// Whether the event matters to its own site alone, and never leaves it.
+    pub(crate) fn is_private(&self) -> bool {
         matches!(
             self,
             Self::ReservationExtended { .. }
@@ -222,22 +222,44 @@ impl Event {
                 | Self::JobUndone(_)
         )
     }
+
+    /// When a hold ends, of an event that other sites are told of. That is its own site's business:
+    /// elsewhere it has no deadline, stands on no timer's list, and is found again when it ends,
+    /// whatever extensions stayed at home.
+    pub(crate) fn deadline(&self) -> Option<SiteTime> {
+        match self {
+            Self::ReservationMade { expires_at, .. } | Self::ReservationEnded { expires_at, .. } => Some(*expires_at),
+            _ => None,
+        }
+    }
+
+    fn deadline_mut(&mut self) -> Option<&mut SiteTime> {
+        match self {
+            Self::ReservationMade { expires_at, .. } | Self::ReservationEnded { expires_at, .. } => Some(expires_at),
+            _ => None,
+        }
+    }
 }
 
 impl Entry {
-    /// The part of the entry that leaves its site: events with a shared effect, without the key
-    /// that their answer is remembered under. `None` if nothing is left.
-    ///
-    /// When a hold ends is its own site's business: elsewhere it has no deadline, stands on no
-    /// timer's list, and is found again when it ends, whatever extensions stayed at home.
-    pub fn shared(&self) -> Option<Self> {
-        let mut events: Vec<Event> = self.events.iter().filter(|event| !event.is_private()).cloned().collect();
-        for event in &mut events {
-            if let Event::ReservationMade { expires_at, .. } | Event::ReservationEnded { expires_at, .. } = event {
-                *expires_at = SiteTime::NEVER;
-            }
-        }
-        let (actor, request_id) = (self.actor.clone(), self.request_id.clone());
-        (!events.is_empty()).then_some(Self { actor, request_id, idempotency: None, events })
+    /// What other sites see of an entry of which nothing is shared: that it has a place.
+    pub(crate) fn withheld() -> Self {
+        let word = "withheld";
+        let actor = Actor::parse(word).expect("a short word is an actor");
+        let request_id = RequestId::parse(word).expect("a short word is a request id");
+        Self { actor, request_id, idempotency: None, events: Vec::new() }
+    }
+
+    /// Takes the deadlines out, in the order of the events.
+    pub(crate) fn hide_deadlines(&mut self) -> Vec<SiteTime> {
+        let deadlines = self.events.iter_mut().filter_map(Event::deadline_mut);
+        deadlines.map(|at| std::mem::replace(at, SiteTime::NEVER)).collect()
+    }
+
+    /// Puts the deadlines back. Answers `false` if there are not as many as there were.
+    pub(crate) fn show_deadlines(&mut self, deadlines: Vec<SiteTime>) -> bool {
+        let mut hidden = self.events.iter_mut().filter_map(Event::deadline_mut);
+        let all = deadlines.into_iter().all(|at| hidden.next().map(|hidden| *hidden = at).is_some());
+        all && hidden.next().is_none()
     }
 }

@@ -13,7 +13,7 @@ use crate::access::AccessKey;
 use crate::command::Idempotency;
 use crate::derive;
 use crate::event::{Entry, Event, ListingEdited, Moved, ProductEdited};
-use crate::group::Group;
+use crate::group::{Group, Seen};
 use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
 use crate::job::{Job, JobStarted, JobStatus, LinesDone};
 use crate::limits::{COUNTER_MAX, IDEMPOTENCY_DAYS};
@@ -26,7 +26,7 @@ use crate::product::text::MarketId;
 use crate::product::{Claim, Made, Sibling};
 use crate::record::{Key, Primary, Table, decode, encode};
 use crate::reservation::{Due, DueKey, Promise, PromiseKey, Reservation, ReservationLine, ReservationStatus};
-use crate::site::SiteRow;
+use crate::site::{SeenRow, SiteRow};
 use crate::stock::StockRow;
 use crate::time::{SiteTime, Stamp};
 use crate::view::{View, ViewError};
@@ -62,14 +62,27 @@ pub fn fold(rows: &mut Overlay<'_>, group: &Group) -> Result<(), ViewError> {
         let position = Position { term: header.term, seq: header.seq, index };
         apply(rows, At { site: &header.site, position, time: header.time }, entry)?;
     }
+    note_seen(rows, &header.site, &header.seen);
     Ok(())
+}
+
+/// Notes what the writer of a group had folded of other sites' journals.
+pub fn note_seen(rows: &mut Overlay<'_>, writer: &SiteId, seen: &[Seen]) {
+    for Seen { site, term, seq, digest } in seen {
+        let mut key = SeenRow::key(site);
+        key.site(writer);
+        rows.put(SeenRow::TABLE, key.into_bytes(), encode(&SeenRow { term: *term, seq: *seq, digest: *digest }));
+    }
 }
 
 /// Applies one entry and recomputes what is derived from the rows that it changed.
 pub fn apply(rows: &mut Overlay<'_>, at: At<'_>, entry: &Entry) -> Result<(), ViewError> {
     let mut own = SiteRows { rows, at, products: BTreeMap::new(), listings: BTreeSet::new() };
-    for (number, event) in (0..).zip(&entry.events) {
+    // Counted as other sites count them, who are not told of all: places in rows are the same everywhere.
+    let mut number = 0;
+    for event in &entry.events {
         own.apply(event, entry, number)?;
+        number += u32::from(!event.is_private());
     }
     if let Some(idempotency) = &entry.idempotency {
         own.remember(idempotency, &entry.events);

@@ -3,31 +3,42 @@
 //!
 //! ```text
 //! byte 0        format version (1)
-//! byte 1        how the body is kept: 0 as it is, 1 LZ4 with its length before it
+//! byte 1        which parts are packed: 1 the shared one, 2 the private one
+//! 4 bytes       length of all up to the end of the shared part, little-endian
+//! 32 bytes      SHA-256 of the private part
 //! 4 bytes       length of the header, little-endian
 //! header        GroupHeader (postcard)
 //! 4 bytes       number of entries, little-endian
-//! body          entries (postcard)
+//! shared part   of each entry, what other sites are told of it (postcard)
+//! ~~~~~~~~~~~~  here the group is cut when it leaves its site
+//! private part  of each entry, what else its own site keeps (postcard)
 //! ```
 //!
-//! Each group carries the digest of the group before it, so that `kontor journal verify` can walk
-//! the chain, and what its writer had seen of other sites, so that concurrent edits can be told
+//! A packed part is LZ4 with its length before it.
+//!
+//! **The digest of a group is that of its bytes before the cut.** They name the digest of the private
+//! part, so it stands for the whole group, and whoever holds only what was shared can check it. Each
+//! group carries the digest of the group before it: the chain holds at its own site and everywhere
+//! else, and every site finds the same digests in it.
+//!
+//! A group also says what its writer had seen of other sites, so that concurrent edits can be told
 //! from informed ones.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::event::Entry;
-use crate::id::SiteId;
+use crate::command::Idempotency;
+use crate::event::{Entry, Event};
+use crate::id::{Actor, RequestId, SiteId};
 use crate::time::SiteTime;
 
 /// The newest format that this program reads and writes.
 pub const FORMAT: u8 = 1;
 
-/// Bodies below this size gain little from compression and cost a copy.
+/// Parts below this size gain little from compression and cost a copy.
 const COMPRESS_FROM: usize = 1024;
 
-/// SHA-256 of a whole group as it is stored.
+/// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
@@ -46,7 +57,7 @@ pub struct GroupHeader {
     pub writer: u64,
     /// Site time when the group was decided.
     pub time: SiteTime,
-    /// Digest of the group before; for the first of a term, of the last of the term before.
+    /// [`digest`] of the group before; for the first of a term, of the last of the term before.
     pub previous: Digest,
     /// What has been folded of other sites since the group before.
     pub seen: Vec<Seen>,
@@ -70,7 +81,8 @@ pub struct Seen {
 pub struct Group {
     /// What it says about itself.
     pub header: GroupHeader,
-    /// What was decided, in order.
+    /// What was decided, in order. Elsewhere than at its site, what is shared of it: each entry at
+    /// its place, without events if none of them is shared.
     pub entries: Vec<Entry>,
 }
 
@@ -88,15 +100,53 @@ pub enum GroupError {
 /// Entries, encoded one by one as they are decided, so that sizes are known before the append.
 #[derive(Debug, Default, Clone)]
 pub struct GroupBody {
-    bytes: Vec<u8>,
+    shared: Vec<u8>,
+    private: Vec<u8>,
     count: u32,
+    /// How long the parts were before the last entry.
+    before_last: (usize, usize),
 }
 
+/// What other sites are told of an entry; nothing if none of its events is shared.
+type SharedPart<A, R, E> = Option<(A, R, E)>;
+
+/// The rest of an entry: who wanted it, if that was not shared; its key; the deadlines of its shared
+/// events; its private events, each with its place among all of them.
+type PrivatePart<W, D, E> = (Option<W>, Option<Idempotency>, D, E);
+
+/// As they are read.
+type Told = SharedPart<Actor, RequestId, Vec<Event>>;
+type Kept = PrivatePart<(Actor, RequestId), Vec<SiteTime>, Vec<(u32, Event)>>;
+
 impl GroupBody {
-    /// Adds an encoded entry.
-    pub fn push(&mut self, entry: &[u8]) {
-        self.bytes.extend_from_slice(entry);
+    /// Adds an entry. Answers how many bytes that takes, before compression.
+    ///
+    /// The entry is left as it was; it is changed meanwhile, so that nothing has to be copied.
+    pub fn push(&mut self, entry: &mut Entry) -> usize {
+        let before = self.len();
+        self.before_last = (self.shared.len(), self.private.len());
+        let deadlines: Vec<SiteTime> = entry.hide_deadlines();
+        let who = (&entry.actor, &entry.request_id);
+        let is_shared = entry.events.iter().any(|event| !event.is_private());
+        let shared: SharedPart<_, _, _> = is_shared.then_some((who.0, who.1, SharedEvents(&entry.events)));
+        let places = (0_u32..).zip(&entry.events);
+        let private: Vec<(u32, &Event)> = places.filter(|(_, event)| event.is_private()).collect();
+        let rest: PrivatePart<_, _, _> = ((!is_shared).then_some(who), entry.idempotency, &deadlines, private);
+        self.shared = appended(std::mem::take(&mut self.shared), &shared);
+        self.private = appended(std::mem::take(&mut self.private), &rest);
+        entry.show_deadlines(deadlines);
         self.count += 1;
+        self.len() - before
+    }
+
+    /// Takes the entry back that was added last; once, until another is added.
+    pub fn pop(&mut self) {
+        let (shared, private) = self.before_last;
+        if shared < self.shared.len() || private < self.private.len() {
+            self.shared.truncate(shared);
+            self.private.truncate(private);
+            self.count -= 1;
+        }
     }
 
     /// Entries so far.
@@ -106,7 +156,7 @@ impl GroupBody {
 
     /// Bytes so far, before compression.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.shared.len() + self.private.len()
     }
 
     /// Whether nothing was added.
@@ -115,89 +165,217 @@ impl GroupBody {
     }
 }
 
-/// Writes an entry as it stands in a group's body.
-pub fn encode_entry(entry: &Entry) -> Vec<u8> {
-    // An entry is integers, texts and lists: writing one to memory cannot fail.
-    postcard::to_stdvec(entry).expect("an entry can be written to memory")
+/// Bytes that an entry takes in a group's body.
+pub fn entry_bytes(entry: &Entry) -> usize {
+    GroupBody::default().push(&mut entry.clone())
 }
 
-/// The most that a body unpacks to: it was at most [`crate::limits::GROUP_BYTES_MAX`] when it was packed
+/// The events of an entry that other sites are told of.
+struct SharedEvents<'e>(&'e [Event]);
+
+impl Serialize for SharedEvents<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let shared = self.0.iter().filter(|event| !event.is_private());
+        let mut events = serializer.serialize_seq(Some(shared.clone().count()))?;
+        for event in shared {
+            events.serialize_element(event)?;
+        }
+        events.end()
+    }
+}
+
+fn appended(bytes: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
+    // An entry is integers, texts and lists: writing one to memory cannot fail.
+    postcard::to_extend(value, bytes).expect("an entry can be written to memory")
+}
+
+/// The most that a part unpacks to: it was at most [`crate::limits::GROUP_BYTES_MAX`] when it was packed
 /// well, and no reader sets memory aside for more on the word of a few bytes.
-const BODY_BYTES_MAX: usize = 16 * crate::limits::GROUP_BYTES_MAX;
+const PART_BYTES_MAX: usize = 16 * crate::limits::GROUP_BYTES_MAX;
+
+/// Bytes before the header.
+const FRONT_BYTES: usize = 42;
+
+const SHARED_IS_PACKED: u8 = 1;
+const PRIVATE_IS_PACKED: u8 = 2;
 
 /// Writes a group.
 ///
 /// # Panics
 /// If the body is so large that no reader would take it; nothing has been appended then.
 pub fn encode(header: &GroupHeader, body: &GroupBody) -> Vec<u8> {
-    assert!(body.len() <= BODY_BYTES_MAX, "a group of {} bytes could not be read again", body.len());
+    assert!(body.len() <= PART_BYTES_MAX, "a group of {} bytes could not be read again", body.len());
     let head = postcard::to_stdvec(header).expect("a header can be written to memory");
-    let mut out = Vec::with_capacity(16 + head.len() + body.bytes.len());
-    let packed = (body.bytes.len() >= COMPRESS_FROM).then(|| lz4_flex::compress_prepend_size(&body.bytes));
-    out.extend([FORMAT, u8::from(packed.is_some())]);
-    let head_len = u32::try_from(head.len()).expect("a header is small");
-    out.extend_from_slice(&head_len.to_le_bytes());
+    let packed = |part: &[u8]| (part.len() >= COMPRESS_FROM).then(|| lz4_flex::compress_prepend_size(part));
+    let (packed_shared, packed_private) = (packed(&body.shared), packed(&body.private));
+    let shared = packed_shared.as_deref().unwrap_or(&body.shared);
+    let private = packed_private.as_deref().unwrap_or(&body.private);
+    let mut packing = 0;
+    packing |= if packed_shared.is_some() { SHARED_IS_PACKED } else { 0 };
+    packing |= if packed_private.is_some() { PRIVATE_IS_PACKED } else { 0 };
+    let length = |bytes: usize| u32::try_from(bytes).expect("a group is small").to_le_bytes();
+    let cut = FRONT_BYTES + head.len() + 4 + shared.len();
+    let mut out = Vec::with_capacity(cut + private.len());
+    out.extend([FORMAT, packing]);
+    out.extend_from_slice(&length(cut));
+    out.extend_from_slice(&Digest::of(private).0);
+    out.extend_from_slice(&length(head.len()));
     out.extend_from_slice(&head);
     out.extend_from_slice(&body.count.to_le_bytes());
-    out.extend_from_slice(packed.as_deref().unwrap_or(&body.bytes));
+    out.extend_from_slice(shared);
+    out.extend_from_slice(private);
     out
 }
 
-/// Reads a group.
+/// Reads a group: all of it, or, where it was cut, what is shared of it.
 pub fn decode(bytes: &[u8]) -> Result<Group, GroupError> {
-    let (header, packing, count, body) = split(bytes)?;
-    let damaged = |what: &str, why: &dyn std::fmt::Display| GroupError::Damaged(format!("{what}: {why}"));
-    let unpacked;
-    let mut rest = match packing {
-        0 => body,
-        1 => {
-            let size = body.first_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
-            if size as usize > BODY_BYTES_MAX {
-                return Err(damaged("body", &"it unpacks to more than a group holds"));
-            }
-            unpacked = lz4_flex::decompress_size_prepended(body).map_err(|e| damaged("body", &e))?;
-            &unpacked
-        }
-        other => return Err(damaged("packing", &other)),
-    };
+    let Parts { header, count, shared, private } = split(bytes)?;
+    let shared = shared.unpacked("shared part")?;
+    let private = private.map(|part| part.unpacked("private part")).transpose()?;
+    let (mut shared, mut private) = (shared.as_ref(), private.as_deref());
     let mut entries = Vec::new();
     for _ in 0..count {
-        let (entry, after) = postcard::take_from_bytes::<Entry>(rest).map_err(|e| damaged("entry", &e))?;
-        entries.push(entry);
-        rest = after;
+        let told: Told = next(&mut shared)?;
+        let kept: Option<Kept> = private.as_mut().map(next).transpose()?;
+        entries.push(joined(told, kept)?);
     }
-    match rest {
-        [] => Ok(Group { header, entries }),
-        _ => Err(damaged("body", &"bytes are left after the last entry")),
+    match (shared, private) {
+        ([], None | Some([])) => Ok(Group { header, entries }),
+        _ => Err(damaged("body", "bytes are left after the last entry")),
     }
 }
 
 /// Reads what a group says about itself, without its entries.
 pub fn decode_header(bytes: &[u8]) -> Result<GroupHeader, GroupError> {
-    split(bytes).map(|(header, ..)| header)
+    split(bytes).map(|parts| parts.header)
 }
 
-fn split(bytes: &[u8]) -> Result<(GroupHeader, u8, u32, &[u8]), GroupError> {
-    let short = || GroupError::Damaged("it is cut short".into());
-    match bytes.first() {
-        Some(&FORMAT) => {}
-        Some(&newer) if newer > FORMAT => return Err(GroupError::Newer(newer)),
-        _ => return Err(GroupError::Damaged("its format is unknown".into())),
+/// What of a group leaves its site: its bytes before the cut.
+pub fn shared(bytes: &[u8]) -> Result<&[u8], GroupError> {
+    check_format(bytes)?;
+    let cut = bytes.get(2..6).and_then(|cut| cut.first_chunk::<4>());
+    let cut = cut.and_then(|cut| bytes.get(..u32::from_le_bytes(*cut) as usize));
+    cut.ok_or_else(|| damaged("group", "it is cut short"))
+}
+
+/// What a group is known by, at its own site and everywhere else: the digest of what is shared of it,
+/// which names the digest of the rest. Of bytes that are no group, of all of them.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Digest::of(shared(bytes).unwrap_or(bytes))
+}
+
+/// A group's parts as they are stored.
+struct Parts<'b> {
+    header: GroupHeader,
+    count: u32,
+    shared: Part<'b>,
+    private: Option<Part<'b>>,
+}
+
+struct Part<'b> {
+    bytes: &'b [u8],
+    is_packed: bool,
+}
+
+impl<'b> Part<'b> {
+    fn unpacked(self, what: &str) -> Result<std::borrow::Cow<'b, [u8]>, GroupError> {
+        if !self.is_packed {
+            return Ok(self.bytes.into());
+        }
+        let size = self.bytes.first_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
+        if size as usize > PART_BYTES_MAX {
+            return Err(damaged(what, "it unpacks to more than a group holds"));
+        }
+        let unpacked = lz4_flex::decompress_size_prepended(self.bytes);
+        unpacked.map(Into::into).map_err(|error| damaged(what, error))
     }
-    let (&packing, rest) = bytes[1..].split_first().ok_or_else(short)?;
-    let (head_len, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    let head_len = u32::from_le_bytes(*head_len) as usize;
-    let (head, rest) = rest.split_at_checked(head_len).ok_or_else(short)?;
+}
+
+fn split(bytes: &[u8]) -> Result<Parts<'_>, GroupError> {
+    let short = || damaged("group", "it is cut short");
+    let shared = shared(bytes)?;
+    let private = &bytes[shared.len()..];
+    let (front, rest) = shared.split_first_chunk::<FRONT_BYTES>().ok_or_else(short)?;
+    let packing = front[1];
+    if packing & !(SHARED_IS_PACKED | PRIVATE_IS_PACKED) != 0 {
+        return Err(damaged("packing", packing));
+    }
+    // Every entry keeps something to its site, so a group without a private part was cut.
+    if !private.is_empty() && Digest::of(private).0 != front[6..38] {
+        return Err(damaged("private part", "it is not the one that the group names"));
+    }
+    let head_len = front[38..].first_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length));
+    let (head, rest) = rest.split_at_checked(head_len as usize).ok_or_else(short)?;
     let (count, body) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    let header = postcard::take_from_bytes(head).map_err(|e| GroupError::Damaged(format!("header: {e}")))?;
+    let header = postcard::take_from_bytes(head).map_err(|error| damaged("header", error))?;
     let (header, []) = header else {
-        return Err(GroupError::Damaged("header: bytes are left after its last field".into()));
+        return Err(damaged("header", "bytes are left after its last field"));
     };
-    Ok((header, packing, u32::from_le_bytes(*count), body))
+    let private = Part { bytes: private, is_packed: packing & PRIVATE_IS_PACKED != 0 };
+    Ok(Parts {
+        header,
+        count: u32::from_le_bytes(*count),
+        shared: Part { bytes: body, is_packed: packing & SHARED_IS_PACKED != 0 },
+        private: (!private.bytes.is_empty()).then_some(private),
+    })
+}
+
+fn check_format(bytes: &[u8]) -> Result<(), GroupError> {
+    match bytes.first() {
+        Some(&FORMAT) => Ok(()),
+        Some(&newer) if newer > FORMAT => Err(GroupError::Newer(newer)),
+        _ => Err(damaged("group", "its format is unknown")),
+    }
+}
+
+fn next<T: serde::de::DeserializeOwned>(rest: &mut &[u8]) -> Result<T, GroupError> {
+    let (value, after) = postcard::take_from_bytes(rest).map_err(|error| damaged("entry", error))?;
+    *rest = after;
+    Ok(value)
+}
+
+/// An entry from what is shared of it and, at its own site, from the rest.
+fn joined(shared: Told, rest: Option<Kept>) -> Result<Entry, GroupError> {
+    let is_in_place = |event: &Event| !event.is_private() && event.deadline().is_none_or(|at| at == SiteTime::NEVER);
+    if shared.iter().any(|(.., events)| !events.iter().all(is_in_place)) {
+        return Err(damaged("entry", "it tells other sites what is not theirs"));
+    }
+    let Some((who, idempotency, deadlines, private)) = rest else {
+        return Ok(match shared {
+            Some((actor, request_id, events)) => Entry { actor, request_id, idempotency: None, events },
+            None => Entry::withheld(),
+        });
+    };
+    let (actor, request_id, shared) = match (shared, who) {
+        (Some(shared), None) => shared,
+        (None, Some((actor, request_id))) => (actor, request_id, Vec::new()),
+        _ => return Err(damaged("entry", "its parts do not belong together")),
+    };
+    let mut events = Vec::with_capacity(shared.len() + private.len());
+    let mut shared = shared.into_iter();
+    for (place, event) in private {
+        let before = (place as usize).checked_sub(events.len());
+        events.extend(shared.by_ref().take(before.unwrap_or(0)));
+        if events.len() != place as usize || !event.is_private() {
+            return Err(damaged("entry", "an event has no place in it"));
+        }
+        events.push(event);
+    }
+    events.extend(shared);
+    let mut entry = Entry { actor, request_id, idempotency, events };
+    if !entry.show_deadlines(deadlines) {
+        return Err(damaged("entry", "it has not as many deadlines as holds"));
+    }
+    Ok(entry)
+}
+
+fn damaged(what: &str, why: impl std::fmt::Display) -> GroupError {
+    GroupError::Damaged(format!("{what}: {why}"))
 }
 
 impl Digest {
-    /// Of a group as it is stored.
+    /// Of these bytes. A group is known by [`digest`].
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

@@ -24,6 +24,7 @@
 //! | `job_lines` | chunk of an import | job, first line, site | primary, private |
 //! | `gtins` | GTIN of a variant | gtin, product, sku | derived from `catalog` |
 //! | `index` | way to find a product | see [`crate::index`] | derived from `catalog` and `market_listings` |
+//! | `seen` | other site and site | other site, site | primary, shared: how far the site had folded the other |
 //!
 //! Every primary row names its site in its key and is written by entries of that site alone. The
 //! site stands last, so that the rows of all sites about one thing stand together. Texts end with NUL,
@@ -44,7 +45,7 @@ use crate::view::ViewError;
 pub struct Table(pub u8);
 
 /// The tables by ordinal. Persisted by name; append only.
-pub const TABLE_NAMES: [&str; 29] = [
+pub const TABLE_NAMES: [&str; 30] = [
     "folded",
     "sites",
     "products",
@@ -74,6 +75,7 @@ pub const TABLE_NAMES: [&str; 29] = [
     "job_lines",
     "gtins",
     "index",
+    "seen",
 ];
 
 impl Table {
@@ -103,7 +105,6 @@ impl Table {
     pub(crate) const REFERENCES: Self = Self(12);
     /// Access keys.
     pub const KEYS: Self = Self(13);
-
     /// What each site set of a product in a market.
     pub const LISTINGS: Self = Self(22);
     /// What a product says of its own in a market, by product and market.
@@ -118,6 +119,8 @@ impl Table {
     pub const GTINS: Self = Self(27);
     /// Ways to find products.
     pub const INDEX: Self = Self(28);
+    /// How far sites had folded each other's journals.
+    pub const SEEN: Self = Self(29);
 
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
     pub(crate) const ANSWERS: usize = 8;

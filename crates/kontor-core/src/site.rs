@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::Digest;
+use crate::id::SiteId;
 use crate::record::{Key, Primary, Table};
 use crate::time::Stamp;
 
@@ -19,5 +21,24 @@ impl Primary for SiteRow {
     type Key<'k> = ();
     fn key((): ()) -> Key {
         Key::new()
+    }
+}
+
+/// How far a site had folded another's journal, by what its own groups say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRow {
+    /// The term.
+    pub term: u32,
+    /// The last group folded.
+    pub seq: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+impl Primary for SeenRow {
+    const TABLE: Table = Table::SEEN;
+    type Key<'k> = &'k SiteId;
+    fn key(of: &SiteId) -> Key {
+        Key::new().text(of.as_str())
     }
 }

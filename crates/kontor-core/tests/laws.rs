@@ -102,7 +102,7 @@ proptest! {
         for (bytes, group) in shop.journal.iter().zip(&groups) {
             prop_assert_eq!(&encode(group), bytes, "what was read is written alike");
             prop_assert_eq!(group.header.previous, previous);
-            previous = Digest::of(bytes);
+            previous = group::digest(bytes);
         }
     }
 
@@ -117,7 +117,8 @@ proptest! {
     ) {
         let shop = played("main", &["main"], &steps);
         let bytes = which.get(&shop.journal);
-        prop_assert!(group::decode(&bytes[..cut.index(bytes.len())]).is_err(), "cut short");
+        let cut = &bytes[..cut.index(bytes.len())];
+        prop_assert!(group::decode(cut).is_err() || group::shared(bytes) == Ok(cut), "cut short");
         let mut damaged = bytes.clone();
         for (at, byte) in damage {
             let at = at.index(damaged.len());
@@ -129,6 +130,7 @@ proptest! {
             let _ = fold(&mut rows, &group);
         }
         let _ = group::decode_header(&damaged);
+        let _ = group::digest(&damaged);
     }
 
     /// The law of apply. Three sites decide on what they have read so far, each at its own shelves
@@ -233,33 +235,38 @@ proptest! {
 fn bytes_that_promise_much_are_refused_at_once() {
     let shop = world::opened("main", &["main"]);
     let good = &shop.journal[0];
-    let head = u32::from_le_bytes(good[2..6].try_into().expect("4 bytes")) as usize;
-    let (count, body) = (6 + head, 10 + head);
+    let head = u32::from_le_bytes(good[38..42].try_into().expect("4 bytes")) as usize;
+    let (count, body) = (42 + head, 46 + head);
     let with = |at: usize, bytes: &[u8]| {
         let mut changed = good.clone();
         changed[at..at + bytes.len()].copy_from_slice(bytes);
         changed
     };
+    // As another site would be given it.
     let cut = |mut bytes: Vec<u8>, tail: &[u8]| {
         bytes.truncate(body);
         bytes.extend_from_slice(tail);
+        let length = u32::try_from(bytes.len()).expect("small").to_le_bytes();
+        bytes[2..6].copy_from_slice(&length);
         bytes
     };
     let huge = [0xff; 4];
+    let many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    let all_shared = &group::shared(good).expect("a group")[body..];
     let cases = [
         ("an empty group", vec![]),
-        ("a header of 4 GB", with(2, &huge)),
+        ("a cut at 4 GB", with(2, &huge)),
+        ("a cut before the header", with(2, &[7, 0, 0, 0])),
+        ("a header of 4 GB", with(38, &huge)),
         ("4 billion entries", with(count, &huge)),
-        ("a body that unpacks to more than a group holds", cut(with(1, &[1]), &huge)),
-        ("a body of 5 MB that is not there", cut(with(1, &[1]), &5_000_000_u32.to_le_bytes())),
-        ("an unknown packing", with(1, &[2])),
+        ("a part that unpacks to more than a group holds", cut(with(1, &[1]), &huge)),
+        ("a part of 5 MB that is not there", cut(with(1, &[1]), &5_000_000_u32.to_le_bytes())),
+        ("an unknown packing", with(1, &[4])),
         ("format 0", with(0, &[0])),
-        ("a text of 2^63 bytes", cut(good.clone(), &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])),
-        (
-            "2^63 events",
-            cut(good.clone(), &[1, b'a', 1, b'b', 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
-        ),
-        ("bytes after the last entry", [good.as_slice(), &[0]].concat()),
+        ("a text of 2^63 bytes", cut(good.clone(), &[[1].as_slice(), &many].concat())),
+        ("2^63 events", cut(good.clone(), &[[1, 1, b'a', 1, b'b'].as_slice(), &many].concat())),
+        ("bytes after the last entry", cut(good.clone(), &[all_shared, &[0]].concat())),
+        ("bytes after the private part", [good.as_slice(), &[0]].concat()),
     ];
     for (what, bytes) in cases {
         let Err(GroupError::Damaged(why)) = group::decode(&bytes) else { panic!("{what} was read") };

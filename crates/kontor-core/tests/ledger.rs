@@ -616,8 +616,7 @@ fn books_are_kept_by_the_home_site_alone() {
     let mut shop = opened();
     let mut west = Shop::among("west", &["main", "west"]);
     west.must(Command::OpenLocation { id: place("harbour"), name: Title::parse("Harbour").expect("a name") });
-    let group = kontor_core::group::decode(&west.journal[0]).expect("a group");
-    shop.tables.fold(&[shared(&group)]).expect("it folds");
+    shop.tables.fold(&[shared(&west.journal[0])]).expect("it folds");
     let elsewhere = Refusal::OwnedElsewhere { location: place("harbour"), home: site("west") };
     for command in [
         "receive 1 apples@harbour",
@@ -663,8 +662,7 @@ fn a_hold_leaves_nothing_behind_at_another_site() {
     let mut west = Shop::among("west", &["main", "west"]);
     let fold_rest = |west: &mut Shop, shop: &Shop, from: usize| {
         for bytes in &shop.journal[from..] {
-            let group = shared(&kontor_core::group::decode(bytes).expect("a group"));
-            west.tables.fold(&[group]).expect("it folds");
+            west.tables.fold(&[shared(bytes)]).expect("it folds");
         }
     };
     fold_rest(&mut west, &shop, 0);

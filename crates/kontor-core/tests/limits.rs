@@ -68,7 +68,7 @@ fn every_entry_fits() {
             let label = "x".repeat(128);
             let (actor, request_id) = (Actor::parse(label.as_str()).expect("an actor"), request_id(&label));
             let longest = Entry { actor, request_id, ..entry };
-            let size = kontor_core::group::encode_entry(&longest).len();
+            let size = kontor_core::group::entry_bytes(&longest);
             assert!(size <= ENTRY_BYTES_MAX, "an entry of {size} bytes");
         }
     }

@@ -195,7 +195,7 @@ impl Shop {
 
     /// Appends a group and folds it from its bytes.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) -> Result<(), ViewError> {
-        let previous = self.journal.last().map(|bytes| Digest::of(bytes)).unwrap_or_default();
+        let previous = self.journal.last().map(|bytes| group::digest(bytes)).unwrap_or_default();
         let seq = self.journal.len() as u64 + 1;
         let (site, time) = (self.site.clone(), self.now);
         let header = GroupHeader { site, term: 1, seq, epoch: 1, writer: 7, time, previous, seen: vec![] };
@@ -286,14 +286,17 @@ impl Shop {
 /// Writes a group as a site does.
 pub(crate) fn encode(group: &Group) -> Vec<u8> {
     let mut body = GroupBody::default();
-    group.entries.iter().for_each(|entry| body.push(&group::encode_entry(entry)));
+    for mut entry in group.entries.clone() {
+        body.push(&mut entry);
+    }
     group::encode(&group.header, &body)
 }
 
 /// The group as another site reads it.
-pub(crate) fn shared(group: &Group) -> Group {
-    let (header, entries) = (group.header.clone(), group.entries.iter().filter_map(Entry::shared).collect());
-    Group { header, entries }
+pub(crate) fn shared(bytes: &[u8]) -> Group {
+    let cut = group::shared(bytes).expect("a group");
+    assert_eq!(group::digest(cut), group::digest(bytes), "it is known by the same digest");
+    group::decode(cut).expect("a group")
 }
 
 /// The SKU and location that a key begins with, and the rest.

@@ -1,7 +1,7 @@
 //! Backup and restore.
 //!
-//! A backup is the segments of all terms and a `MANIFEST` with the size and checksum of each file. It
-//! is taken beside a running site: sealed segments do not change, and of the active one the groups are
+//! A backup is the segments of all terms, those kept of other sites' journals too, and a `MANIFEST`
+//! with the size and checksum of each file. It is taken beside a running site: sealed segments do not change, and of the active one the groups are
 //! taken that are whole. Tables are not in it; they are rebuilt.
 
 use std::fs::{self, File, OpenOptions};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crc32fast::Hasher;
 
 use super::identity::Identity;
-use super::{ARCHIVE, DataDir, DirectoryError, JOURNAL, Term, failed, lock};
+use super::{ARCHIVE, DataDir, DirectoryError, JOURNAL, PEERS, Term, failed, lock};
 use crate::journal::Seq;
 use crate::journal::local::{self, ActivePart, create_dir_synced, sync_dir};
 
@@ -100,22 +100,23 @@ pub fn backup(
         Manifest { format: MANIFEST_FORMAT, site: dir.site().to_owned(), term: dir.term(), end: 0, files: Vec::new() };
 
     let mut sources = Vec::new();
-    for term in dir.terms() {
-        let (journal, archive) = (dir.journal_path(*term), dir.archive_path(*term));
+    // One's own journal first: what it says to have seen of others is then in their copies.
+    for place in journals_in(data)? {
+        let (journal, archive) = (data.join(JOURNAL).join(&place), data.join(ARCHIVE).join(&place));
         let Some(active) = local::active_part(&journal, &archive)? else {
             continue;
         };
-        if *term == dir.term() {
+        if place == Path::new(&dir.term().to_string()) {
             manifest.end = active.end;
         }
         for first in &active.sealed {
             // Opened now, so that a move to the archive meanwhile does not matter.
             let (from, file) = local::open_segment(&journal, &archive, *first)?;
             let parent = if from.starts_with(&archive) { ARCHIVE } else { JOURNAL };
-            let to = place(parent, *term, &from);
+            let to = segment_in(parent, &place, &from);
             sources.push((to, Source::Sealed { file, from }));
         }
-        let to = place(JOURNAL, *term, &active.path);
+        let to = segment_in(JOURNAL, &place, &active.path);
         sources.push((to, Source::Active(active)));
     }
 
@@ -243,11 +244,10 @@ impl ManifestFile {
     }
 }
 
-/// Every frame of every term in a directory.
+/// Every frame of every journal in a directory.
 fn verify_journals(dir: &Path) -> Result<(), DirectoryError> {
-    for term in super::terms_in(&dir.join(JOURNAL))? {
-        let term = term.to_string();
-        let (journal, archive) = (dir.join(JOURNAL).join(&term), dir.join(ARCHIVE).join(&term));
+    for place in journals_in(dir)? {
+        let (journal, archive) = (dir.join(JOURNAL).join(&place), dir.join(ARCHIVE).join(&place));
         if let Some(label) = local::label_of(&journal, &archive)? {
             local::verify(&journal, &archive, &label)?;
         }
@@ -255,9 +255,26 @@ fn verify_journals(dir: &Path) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-fn place(parent: &str, term: Term, from: &Path) -> PathBuf {
+/// Where the journals of a directory are, below [`JOURNAL`] and [`ARCHIVE`]: the site's own, oldest term
+/// first, then those kept of other sites.
+fn journals_in(dir: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
+    let terms = |below: &Path| {
+        let mut terms = super::terms_in(&dir.join(JOURNAL).join(below))?;
+        terms.extend(super::terms_in(&dir.join(ARCHIVE).join(below))?);
+        terms.sort_unstable();
+        terms.dedup();
+        Ok::<_, DirectoryError>(terms.into_iter().map(|term| below.join(term.to_string())).collect::<Vec<_>>())
+    };
+    let mut places = terms(Path::new(""))?;
+    for site in super::peers_in(&dir.join(JOURNAL))? {
+        places.extend(terms(&Path::new(PEERS).join(site))?);
+    }
+    Ok(places)
+}
+
+fn segment_in(parent: &str, place: &Path, from: &Path) -> PathBuf {
     let name = from.file_name().expect("a segment has a name");
-    Path::new(parent).join(term.to_string()).join(name)
+    Path::new(parent).join(place).join(name)
 }
 
 fn make_empty(dir: &Path) -> Result<(), DirectoryError> {

@@ -4,7 +4,8 @@
 //! LOCK              held while a process has the directory open
 //! SITE              the site, its term, and which file on which disk this is
 //! journal/<term>/   segments of the journal; the newest term is appended to
-//! archive/<term>/   older segments, which may be on another, cheaper disk
+//! journal/peers/<site>/<term>/   what was read of the journals of other sites
+//! archive/<term>/   older segments, which may be on another, cheaper disk; archive/peers as well
 //! tables/           a cache; may be deleted while nothing runs
 //! ```
 //!
@@ -31,6 +32,8 @@ const LOCK: &str = "LOCK";
 const JOURNAL: &str = "journal";
 const ARCHIVE: &str = "archive";
 const TABLES: &str = "tables";
+/// No term has such a name.
+const PEERS: &str = "peers";
 
 /// An open data directory.
 #[derive(Debug)]
@@ -208,6 +211,37 @@ impl DataDir {
         self.path.join(ARCHIVE).join(term.to_string())
     }
 
+    /// Other sites of whose journals something is kept here, in the order of their names.
+    pub fn peers(&self) -> Result<Vec<String>, DirectoryError> {
+        peers_in(&self.path.join(JOURNAL))
+    }
+
+    /// Makes room for another site's journal, for good.
+    pub fn add_peer(&self, site: &str) -> Result<(), DirectoryError> {
+        check_site_name(site)?;
+        let path = self.path.join(JOURNAL).join(PEERS).join(site);
+        create_dir_synced(&path).map_err(|source| failed("creating", &path, source))
+    }
+
+    /// The terms of another site's journal of which something is kept here, oldest first.
+    pub fn peer_terms(&self, site: &str) -> Result<Vec<Term>, DirectoryError> {
+        let mut terms = terms_in(&self.path.join(JOURNAL).join(PEERS).join(site))?;
+        terms.sort_unstable();
+        Ok(terms)
+    }
+
+    /// Where the journal of a term of another site is kept.
+    #[must_use]
+    pub fn peer_journal_path(&self, site: &str, term: Term) -> PathBuf {
+        self.path.join(JOURNAL).join(peer_term(site, term))
+    }
+
+    /// Where the older segments of it are.
+    #[must_use]
+    pub fn peer_archive_path(&self, site: &str, term: Term) -> PathBuf {
+        self.path.join(ARCHIVE).join(peer_term(site, term))
+    }
+
     /// Where the tables are.
     #[must_use]
     pub fn tables_path(&self) -> PathBuf {
@@ -269,6 +303,27 @@ fn terms_in(parent: &Path) -> Result<Vec<Term>, DirectoryError> {
         terms.extend(name.to_str().and_then(|name| name.parse::<Term>().ok()));
     }
     Ok(terms)
+}
+
+fn peers_in(journal: &Path) -> Result<Vec<String>, DirectoryError> {
+    let parent = journal.join(PEERS);
+    let entries = match fs::read_dir(&parent) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed("listing", &parent, source)),
+    };
+    let mut peers = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|source| failed("listing", &parent, source))?;
+        peers.extend(entry.file_name().into_string().ok().filter(|name| check_site_name(name).is_ok()));
+    }
+    peers.sort_unstable();
+    Ok(peers)
+}
+
+/// The place of a term of another site's journal, below the journals.
+fn peer_term(site: &str, term: Term) -> PathBuf {
+    Path::new(PEERS).join(site).join(term.to_string())
 }
 
 fn holds_journals(path: &Path) -> Result<bool, DirectoryError> {
