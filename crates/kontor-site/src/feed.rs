@@ -1,7 +1,8 @@
 //! The change feed: the site's journal, read from a position.
 
+use bytes::Bytes;
 use kontor_core::event::Entry;
-use kontor_core::group::{self, GroupError};
+use kontor_core::group::{self, GroupBody, GroupError};
 use kontor_core::id::{Position, SiteId};
 use kontor_core::time::SiteTime;
 use kontor_storage::journal::ReadError;
@@ -69,10 +70,10 @@ impl Feed {
                         break;
                     }
                     let group = group::decode(bytes)?;
-                    for (index, entry) in (0..).zip(group.entries) {
+                    for (index, mut entry) in (0..).zip(group.entries) {
                         let position = Position { term: *term, seq: *at, index };
                         if position > after && items.len() < limit && read < FEED_BYTES_MAX {
-                            read += group::encode_entry(&entry).len();
+                            read += GroupBody::default().push(&mut entry);
                             let (site, recorded_at) = (group.header.site.clone(), group.header.time);
                             items.push(FeedItem { position, site, recorded_at, entry });
                         }
@@ -81,6 +82,31 @@ impl Feed {
             }
         }
         Ok(items)
+    }
+
+    /// Groups after the group `seq` of a term, oldest first, as they are cut for other sites; those of later
+    /// terms follow. Blocks on the disk for old ones. As many bytes as [`FEED_BYTES_MAX`], or one group.
+    pub fn groups(&self, term: u32, seq: u64) -> Result<Vec<Bytes>, FeedError> {
+        let (after, end) = (Position { term, seq, index: 0 }, self.end());
+        if !self.holds(after, end) {
+            return Err(FeedError::BeyondEnd(after, end));
+        }
+        let mut groups = Vec::new();
+        for (of, journal) in self.terms.iter().filter(|(of, _)| *of >= term) {
+            let from = if *of == term { seq } else { 0 };
+            // No group that rows do not show yet: what is told of it elsewhere could be asked for here.
+            let last = if *of == end.term { end.seq } else { journal.end() };
+            for (at, bytes) in journal.read(from, 256, FEED_BYTES_MAX)? {
+                if at <= last {
+                    let cut = group::shared(&bytes)?.len();
+                    groups.push(bytes.slice(..cut));
+                }
+            }
+            if !groups.is_empty() {
+                break;
+            }
+        }
+        Ok(groups)
     }
 
     /// Whether a position is one of this journal, or before its first. A site that was restored may

@@ -12,7 +12,9 @@
 pub mod bodies;
 pub mod check;
 pub mod clock;
+pub mod copies;
 pub mod feed;
+pub mod foreign;
 pub mod limits;
 pub mod reader;
 pub mod recover;

@@ -7,6 +7,14 @@ pub const QUEUE_MAX: usize = 4_096;
 /// Entries of one group. Keeps the wait of the first small and a group's memory bounded.
 pub const GROUP_ENTRIES_MAX: usize = 1_024;
 
+/// Entries of another site that are folded between two groups of one's own, or one group more: some five
+/// milliseconds that a buyer waits while a site catches up.
+pub const FOREIGN_ENTRIES_PER_WRITE: usize = 256;
+
+/// Size of a segment of another site's journal. They are preallocated, and a region keeps one for each site
+/// that it reads.
+pub const COPY_SEGMENT_BYTES: u64 = 8 << 20;
+
 /// Bytes of rows that the writer keeps in memory, so that popular items cost no look-up.
 pub const ROW_CACHE_BYTES: u64 = 64 << 20;
 

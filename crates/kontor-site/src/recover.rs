@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kontor_core::fold;
-use kontor_core::group::{self, Digest, GroupError};
+use kontor_core::group::{self, GroupError};
 use kontor_core::id::SiteId;
 use kontor_core::overlay::Overlay;
 use kontor_core::record::Table;
@@ -11,6 +11,7 @@ use kontor_core::view::ViewError;
 use kontor_storage::journal::{JournalReader, ReadError};
 use kontor_storage::tables::{Tables, TablesError};
 
+use crate::foreign::{ForeignGroup, NotFolded, fold_group, follows};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::rows::{WriterRows, of};
 use crate::step::Folded;
@@ -111,7 +112,7 @@ pub fn recover(
                 }
                 fold::fold(&mut batch, &group)?;
                 let last = u32::try_from(group.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
-                at = Folded { term: *term, seq: *at_seq, last, digest: Digest::of(bytes), time: header.time };
+                at = Folded { term: *term, seq: *at_seq, last, digest: group::digest(bytes), time: header.time };
             }
             let Some((last, _)) = groups.last() else {
                 return Err(RecoverError::Diverged { term: *term, seq: seq + 1 });
@@ -123,6 +124,56 @@ pub fn recover(
         }
     }
     Ok(at)
+}
+
+/// Folds what is kept of another site's journal and the tables have not. Returns how far it is folded,
+/// and why no further, if it is not folded to its end: that stops nothing else.
+pub fn recover_foreign(
+    rows: &WriterRows,
+    site: &SiteId,
+    terms: &Terms,
+) -> Result<(Folded, Option<String>), RecoverError> {
+    let mut at = folded(rows.tables(), site)?;
+    for (term, journal) in terms {
+        let mut seq = match term.cmp(&at.term) {
+            std::cmp::Ordering::Less => continue,
+            std::cmp::Ordering::Equal => at.seq,
+            std::cmp::Ordering::Greater => 0,
+        };
+        while seq < journal.end() {
+            let groups = match journal.read(seq, RECOVER_GROUPS_PER_WRITE, 16 << 20) {
+                Ok(groups) => groups,
+                Err(error) => return Ok((at, Some(error.to_string()))),
+            };
+            let Some((last, _)) = groups.last() else { break };
+            seq = *last;
+            let (mut batch, mut trouble, before) = (Overlay::new(rows), None, at.clone());
+            for (_, bytes) in &groups {
+                let folded = ForeignGroup::read(bytes).map_err(|error| error.to_string()).and_then(|group| {
+                    match follows(&at, site, &group) {
+                        Ok(()) => fold_group(&mut batch, &group.group)?,
+                        Err(NotFolded::Stopped(why)) => return Err(why),
+                        Err(not_folded) => return Err(format!("what is kept of it is damaged: {not_folded}")),
+                    }
+                    Ok(group.folded())
+                });
+                match folded {
+                    Ok(folded) => at = folded,
+                    Err(why) => {
+                        trouble = Some(why);
+                        break;
+                    }
+                }
+            }
+            if at != before {
+                rows.write(&batch.into_changes(), at.encode(), site)?;
+            }
+            if trouble.is_some() {
+                return Ok((at, trouble));
+            }
+        }
+    }
+    Ok((at, None))
 }
 
 /// How far the tables have been folded.
@@ -145,7 +196,7 @@ fn check_folded(at: &Folded, terms: &Terms) -> Result<(), RecoverError> {
     };
     let last = journal.read(at.seq - 1, 1, 1)?;
     match last.first() {
-        Some((seq, bytes)) if *seq == at.seq && Digest::of(bytes) == at.digest => Ok(()),
+        Some((seq, bytes)) if *seq == at.seq && group::digest(bytes) == at.digest => Ok(()),
         _ => Err(RecoverError::Diverged { term: at.term, seq: at.seq }),
     }
 }

@@ -31,11 +31,19 @@ const CACHED: [Table; 5] = [Table::ITEMS, Table::STOCK, Table::LOCATIONS, Table:
 
 impl WriterRows {
     /// Rows of these sites.
-    pub fn new(tables: Tables, sites: Vec<SiteId>) -> Self {
+    pub fn new(tables: Tables, mut sites: Vec<SiteId>) -> Self {
+        sites.sort();
         let typical_row = 128;
         let items = usize::try_from(ROW_CACHE_BYTES / typical_row).unwrap_or(usize::MAX);
         let cache = Cache::with_weighter(items, ROW_CACHE_BYTES, RowWeight);
         Self { tables, sites, cache: RefCell::new(cache) }
+    }
+
+    /// Looks at the rows of this site too from now on.
+    pub fn join(&mut self, site: SiteId) {
+        if let Err(place) = self.sites.binary_search(&site) {
+            self.sites.insert(place, site);
+        }
     }
 
     /// The tables below.

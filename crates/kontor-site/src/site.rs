@@ -1,11 +1,13 @@
 //! A site that runs: opened from a directory, asked through a queue, read through snapshots.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use kontor_core::command::Request;
 use kontor_core::id::{Position, SiteId};
 use kontor_storage::directory::{DataDir, DirectoryError};
@@ -16,15 +18,17 @@ use tokio::sync::{oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::Clock;
+use crate::copies::{Copies, CopyError, Left, Taken, lock};
 use crate::feed::Feed;
+use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::QUEUE_MAX;
 use crate::reader::Reader;
 use crate::recover::{self, Progress, RecoverError, Terms};
 use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
 use crate::rows::{SnapshotRows, WriterRows};
-use crate::step::{self, Answer, NotDone, Step};
-use crate::writer::{Letter, Shared, Tickets, Writer};
+use crate::step::{self, Answer, Folded, NotDone, Step};
+use crate::writer::{self, Letter, Shared, Tickets, Writer};
 
 /// How a site is opened.
 #[derive(Debug, Clone)]
@@ -55,6 +59,9 @@ pub enum OpenError {
     /// The journal of an earlier term cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// What is kept of another site's journal cannot be found.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The tables cannot be opened.
     #[error(transparent)]
     Tables(#[from] TablesError),
@@ -80,14 +87,16 @@ struct Inner {
     term: u32,
     letters: SyncSender<Letter>,
     tables: Tables,
-    sites: Arc<[SiteId]>,
+    /// Whose rows are read: this site's, and those of all whose journals it reads.
+    sites: RwLock<Arc<[SiteId]>>,
+    copies: Copies,
     shared: Arc<Shared>,
     feed: Feed,
     stopped: watch::Receiver<Option<String>>,
     reserve: Reserve,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds the lock on the directory for as long as the site runs.
-    _directory: Option<DataDir>,
+    _directory: Option<Arc<DataDir>>,
 }
 
 /// How a site is doing.
@@ -101,12 +110,47 @@ pub struct Status {
     pub clock_stepped_ms: i64,
     /// Why the site stopped, if it has.
     pub stopped: Option<String>,
+    /// How far the journals of other sites are folded, and which of them are stopped.
+    pub journals: BTreeMap<SiteId, ForeignJournal>,
+}
+
+/// Why groups of another site were not read in, or not all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReadIn {
+    /// The site does not read this journal.
+    #[error("the journal of site {0} is not read here")]
+    NotEnrolled(SiteId),
+    /// The journal is folded up to here and no further.
+    #[error("the journal is folded up to group {} of term {}: {why}", at.seq, at.term)]
+    NotFolded {
+        /// How far it is folded.
+        at: Box<Folded>,
+        /// What is wrong with the next group.
+        why: NotFolded,
+    },
+    /// There is no room to keep it.
+    #[error("{0}")]
+    NoRoom(String),
+    /// It could not be kept.
+    #[error(transparent)]
+    NotKept(#[from] CopyError),
+    /// The site has stopped.
+    #[error("the site has stopped")]
+    Stopped,
+}
+
+impl Inner {
+    /// The tables at this moment, of all sites whose journals are read.
+    fn rows(&self) -> SnapshotRows {
+        let sites = self.sites.read().expect("no code panics while it holds the list").clone();
+        SnapshotRows::new(&self.tables, sites)
+    }
 }
 
 impl Site {
     /// Opens the site of a directory: folds what the tables lack, then starts the writer.
     pub fn open(settings: &Settings, mut progress: impl FnMut(Progress)) -> Result<Self, OpenError> {
-        let directory = DataDir::open(&settings.data, settings.site.as_str())?;
+        let directory = Arc::new(DataDir::open(&settings.data, settings.site.as_str())?);
         let (id, term) = (settings.site.clone(), directory.term());
         let journal = |term| (directory.journal_path(term), directory.archive_path(term), label(&id, term));
 
@@ -140,12 +184,27 @@ impl Site {
         journal: Box<dyn Journal>,
         terms: Terms,
         tables: Tables,
-        disk: Option<(DataDir, u64)>,
+        disk: Option<(Arc<DataDir>, u64)>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
-        let sites: Arc<[SiteId]> = Arc::new([id.clone()]);
-        let rows = WriterRows::new(tables.clone(), sites.to_vec());
+        let copies = Copies::new(disk.as_ref().map(|(directory, _)| directory.clone()));
+        let mut sites = vec![id.clone()];
+        if let Some((directory, _)) = &disk {
+            let peers = directory.peers()?.into_iter();
+            sites.extend(peers.filter_map(|peer| SiteId::parse(peer).ok()).filter(|peer| *peer != id));
+        }
+        let rows = WriterRows::new(tables.clone(), sites.clone());
         let mut end = recover::recover(&rows, &id, &terms, progress)?;
+        let mut stopped_journals = Vec::new();
+        for peer in &sites[1..] {
+            // What cannot be read of another site stops its journal alone.
+            let kept = copies.open(peer).map(|copy| lock(&copy).readers());
+            let stopped = match kept {
+                Ok(terms) => recover::recover_foreign(&rows, peer, &terms)?.1,
+                Err(error) => Some(writer::with_causes(&error)),
+            };
+            stopped_journals.extend(stopped.map(|why| (peer.clone(), why)));
+        }
         if end.term < term {
             // The first group of a term follows the last group of the term before.
             end = step::Folded { term, seq: 0, last: 0, ..end };
@@ -154,7 +213,8 @@ impl Site {
         let clock = Clock::start(end.time);
         let writer = step::Writer { site: id.clone(), term, epoch, nonce };
         let position = end.position();
-        let step = Step::new(rows, writer, end).map_err(RecoverError::from)?;
+        let mut step = Step::new(rows, writer, end).map_err(RecoverError::from)?;
+        stopped_journals.into_iter().for_each(|(peer, why)| step.stop_journal(&peer, why));
 
         let reserve = disk
             .as_ref()
@@ -166,6 +226,7 @@ impl Site {
             bodies: Bodies::new(),
             waiting: AtomicUsize::new(0),
             clock_stepped_ms: AtomicI64::new(0),
+            journals: Mutex::default(),
             end,
             stopped,
         });
@@ -177,8 +238,10 @@ impl Site {
             letters: inbox,
             shared: shared.clone(),
             tickets: Tickets::default(),
+            readers: Tickets::default(),
             closing: false,
         };
+        writer.show_journals();
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(OpenError::Thread)?;
         let feed = Feed { terms: Arc::new(terms), end: end_seen };
@@ -187,7 +250,8 @@ impl Site {
             term,
             letters,
             tables,
-            sites,
+            sites: RwLock::new(sites.into()),
+            copies,
             shared,
             feed,
             stopped: stopped_seen,
@@ -215,14 +279,58 @@ impl Site {
 
     /// Rows at this moment.
     pub fn read(&self) -> Reader {
-        let rows = SnapshotRows::new(&self.inner.tables, self.inner.sites.clone());
-        Reader::new(rows, self.inner.id.clone())
+        Reader::new(self.inner.rows(), self.inner.id.clone())
+    }
+
+    /// Reads the journal of another site from now on, and after every start. Blocks.
+    pub fn enroll(&self, peer: &SiteId) -> Result<(), NotReadIn> {
+        let inner = &self.inner;
+        if *peer == inner.id {
+            return Err(NotReadIn::NotEnrolled(peer.clone()));
+        }
+        inner.copies.add(peer)?;
+        {
+            let mut sites = inner.sites.write().expect("no code panics while it holds the list");
+            if !sites.contains(peer) {
+                let mut all = sites.to_vec();
+                all.push(peer.clone());
+                all.sort();
+                *sites = all.into();
+            }
+        }
+        let (done, is_done) = oneshot::channel();
+        inner.letters.send(Letter::Enroll(peer.clone(), done)).map_err(|_| NotReadIn::Stopped)?;
+        is_done.blocking_recv().map_err(|_| NotReadIn::Stopped)
+    }
+
+    /// Reads in groups of another site's journal, in its order: keeps what follows from what was read
+    /// before, and folds it. Answers how far the journal is folded; groups that were read before change
+    /// nothing. Blocks, on the disk too.
+    pub fn read_in(&self, peer: &SiteId, groups: &[Bytes]) -> Result<Folded, NotReadIn> {
+        let inner = &self.inner;
+        let copy = inner.copies.of(peer).ok_or_else(|| NotReadIn::NotEnrolled(peer.clone()))?;
+        let mut copy = lock(&copy);
+        if let Some(why) = inner.reserve.lack() {
+            return Err(NotReadIn::NoRoom(why));
+        }
+        let Taken { groups, left } = copy.take(groups);
+        let (answer_to, answer) = oneshot::channel();
+        let letter = Letter::Foreign(peer.clone(), groups, answer_to);
+        inner.letters.send(letter).map_err(|_| NotReadIn::Stopped)?;
+        // The next groups may be kept while these are folded, but they may not overtake them.
+        drop(copy);
+        let folded = answer.blocking_recv().map_err(|_| NotReadIn::Stopped)?;
+        let folded = folded.map_err(|(at, why)| NotReadIn::NotFolded { at: Box::new(at), why })?;
+        match left {
+            None => Ok(folded),
+            Some(Left::Gap(at)) => Err(NotReadIn::NotFolded { at: Box::new(at), why: NotFolded::Gap }),
+            Some(Left::NotKept(error)) => Err(error.into()),
+        }
     }
 
     /// Where commands are tried out: what they would do, without doing it.
     pub fn rehearse(&self) -> Rehearsal {
-        let rows = SnapshotRows::new(&self.inner.tables, self.inner.sites.clone());
-        Rehearsal::new(rows, self.inner.id.clone())
+        Rehearsal::new(self.inner.rows(), self.inner.id.clone())
     }
 
     /// Rendered answers.
@@ -253,6 +361,7 @@ impl Site {
             end: self.inner.feed.end(),
             clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
             stopped: self.inner.stopped.borrow().clone(),
+            journals: lock(&shared.journals).clone(),
         }
     }
 
@@ -277,6 +386,7 @@ impl Site {
         let thread = self.inner.writer.lock().map_or(None, |mut writer| writer.take());
         if let Some(thread) = thread {
             thread.join().map_err(|_| "the writer panicked".to_owned())?;
+            self.inner.copies.close();
         }
         match self.inner.stopped.borrow().as_deref() {
             None | Some("") => Ok(()),

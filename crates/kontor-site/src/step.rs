@@ -1,5 +1,5 @@
-//! The site's logic: commands, results and time in; appends, rows and answers out. Synchronous and
-//! without IO, so that the simulator runs exactly what the server runs.
+//! The site's logic: commands, groups of other sites, results and time in; appends, rows and answers
+//! out. Synchronous and without IO, so that the simulator runs exactly what the server runs.
 //!
 //! At most one append is on its way. What comes meanwhile waits and becomes the next group.
 
@@ -11,7 +11,7 @@ use kontor_core::command::{Command, Context, Request};
 use kontor_core::decide::{self, Decision};
 use kontor_core::event::{Entry, Event};
 use kontor_core::fold::{self, At};
-use kontor_core::group::{self, Digest, GroupBody, GroupHeader};
+use kontor_core::group::{self, Digest, GroupBody, GroupError, GroupHeader, Seen};
 use kontor_core::id::{Actor, Position, RequestId, ReservationId, SiteId};
 use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
@@ -21,6 +21,7 @@ use kontor_core::site::SiteRow;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError};
 
+use crate::foreign::{Folding, Foreign, ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
 
 /// What a site is told.
@@ -32,6 +33,16 @@ pub enum Input {
         ticket: u64,
         /// What is wanted.
         request: Request,
+    },
+    /// Groups of another site's journal, in its order and kept already; what came of it will carry the
+    /// ticket.
+    Foreign {
+        /// Chosen by whoever brings them.
+        ticket: u64,
+        /// Whose journal.
+        site: SiteId,
+        /// As they were read, up to the first that could not be.
+        groups: Vec<Result<ForeignGroup, GroupError>>,
     },
     /// The append that was asked for has ended.
     Appended(Appended),
@@ -60,10 +71,19 @@ pub enum Output {
     },
     /// Write these rows to the tables; they are durable already.
     Write {
+        /// Whose journal they are folded from.
+        site: SiteId,
         /// The rows.
         changes: Changes,
         /// The group that they go up to.
         folded: Folded,
+    },
+    /// Tell whoever brought another site's groups.
+    Read {
+        /// Given with the groups.
+        ticket: u64,
+        /// How far the journal is folded now; where all that was brought was not folded, with the reason.
+        result: Result<Folded, (Folded, NotFolded)>,
     },
     /// Tell whoever asked.
     Answer {
@@ -109,7 +129,7 @@ pub enum NotDone {
     Unknown,
 }
 
-/// How far this site's journal has been folded into rows.
+/// How far a journal has been folded into rows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Folded {
     /// The term.
@@ -152,6 +172,9 @@ pub struct Step<V> {
     /// the due holds that it needs by itself.
     timer_rests_until: SiteTime,
     day: u64,
+    foreign: Foreign,
+    /// Own work was done last, while groups of other sites waited.
+    foreign_is_next: bool,
     halted: bool,
 }
 
@@ -159,12 +182,14 @@ pub struct Step<V> {
 struct InFlight {
     folded: Folded,
     entries: u32,
+    seen: Vec<Seen>,
     changes: Changes,
     answers: Vec<(u64, Result<Answer, NotDone>)>,
 }
 
 impl<V: View> Step<V> {
-    /// A site whose rows are folded up to `end`, the end of its journal.
+    /// A site whose rows are folded up to `end`, the end of its journal. It reads the journals of the
+    /// other sites that its rows know.
     pub fn new(rows: V, writer: Writer, end: Folded) -> Result<Self, ViewError> {
         let mut due = BTreeSet::new();
         rows.scan(Table::DUE, KeyRange { from: &[], before: &[u8::MAX; 9] }, &mut |key, _| {
@@ -178,8 +203,39 @@ impl<V: View> Step<V> {
         })?;
         let day = kontor_core::view::row::<SiteRow>(&rows, &writer.site, ())?;
         let day = day.map_or(0, |row| row.day);
-        let (waiting, timer_rests_until) = (VecDeque::new(), SiteTime::default());
-        Ok(Self { rows, writer, end, waiting, in_flight: None, due, timer_rests_until, day, halted: false })
+        let mut foreign = Foreign::default();
+        for site in rows.sites() {
+            foreign.enroll(&rows, &writer.site, site)?;
+        }
+        Ok(Self {
+            rows,
+            writer,
+            end,
+            waiting: VecDeque::new(),
+            in_flight: None,
+            due,
+            timer_rests_until: SiteTime::default(),
+            day,
+            foreign,
+            foreign_is_next: false,
+            halted: false,
+        })
+    }
+
+    /// Begins to read another site's journal. `join` makes the rows look at that site from now on.
+    pub fn enroll(&mut self, site: &SiteId, join: impl FnOnce(&mut V)) -> Result<(), ViewError> {
+        join(&mut self.rows);
+        self.foreign.enroll(&self.rows, &self.writer.site, site)
+    }
+
+    /// Reads another site's journal no further.
+    pub fn stop_journal(&mut self, site: &SiteId, why: String) {
+        self.foreign.stop(site, why);
+    }
+
+    /// The journals of other sites, and how far each is folded.
+    pub fn journals(&self) -> impl Iterator<Item = (&SiteId, &ForeignJournal)> {
+        self.foreign.journals()
     }
 
     /// The rows as of the last durable group.
@@ -223,32 +279,58 @@ impl<V: View> Step<V> {
                     outputs.push(Output::Answer { ticket, answer: Err(NotDone::Unknown) });
                 }
                 Input::Request { ticket, request } => self.waiting.push_back((ticket, request)),
+                Input::Foreign { ticket, site, groups } => self.foreign.arrive(ticket, site, groups),
                 Input::Appended(result) => self.appended(now, result, &mut outputs),
             }
         }
-        let unwritten = outputs.iter().any(|output| matches!(output, Output::Write { .. }));
+        if self.halted {
+            let read = self.foreign.give_up();
+            outputs.extend(read.map(|read| Output::Read { ticket: read.ticket, result: read.result }));
+        }
+        let mut unwritten = outputs.iter().any(|output| matches!(output, Output::Write { .. }));
         while !unwritten && self.has_work(now) {
-            self.next_group(now, &mut outputs);
+            // In turn: neither do buyers wait until all is folded, nor other sites until nobody buys.
+            if self.foreign.waits() && (self.foreign_is_next || !self.has_own_work(now)) {
+                unwritten = self.fold_foreign(&mut outputs);
+            } else {
+                self.next_group(now, &mut outputs);
+                self.foreign_is_next = true;
+            }
         }
         outputs
     }
 
-    /// Whether there is something to decide, and no append on its way.
+    /// Whether there is something to decide or to fold, and no append on its way: the group that is
+    /// being appended was decided on the rows as they are.
     pub fn has_work(&self, now: SiteTime) -> bool {
-        let is_due = self.next_timer().is_some_and(|at| at <= now);
-        self.in_flight.is_none() && !self.halted && (!self.waiting.is_empty() || is_due)
+        self.in_flight.is_none() && !self.halted && (self.has_own_work(now) || self.foreign.waits())
+    }
+
+    fn has_own_work(&self, now: SiteTime) -> bool {
+        !self.waiting.is_empty() || self.next_timer().is_some_and(|at| at <= now)
+    }
+
+    /// Folds some of what has arrived of other sites. Answers whether rows are to be written.
+    fn fold_foreign(&mut self, outputs: &mut Vec<Output>) -> bool {
+        self.foreign_is_next = false;
+        let Folding { write, read } = self.foreign.fold_some(&self.rows);
+        let writes = write.is_some();
+        outputs.extend(write.map(|(site, changes, folded)| Output::Write { site, changes, folded }));
+        outputs.extend(read.map(|read| Output::Read { ticket: read.ticket, result: read.result }));
+        writes
     }
 
     /// Finishes the append on its way.
     fn appended(&mut self, now: SiteTime, result: Appended, outputs: &mut Vec<Output>) {
-        let Some(InFlight { folded, entries, changes, answers }) = self.in_flight.take() else { return };
+        let Some(InFlight { folded, entries, seen, changes, answers }) = self.in_flight.take() else { return };
         let answer = |(ticket, answer)| Output::Answer { ticket, answer };
         match result {
             Appended::Durable => {
                 metrics::counter!("kontor_journal_entries_total").increment(entries.into());
                 self.follow(&changes);
                 self.end = folded.clone();
-                outputs.push(Output::Write { changes, folded });
+                self.foreign.said(&seen);
+                outputs.push(Output::Write { site: self.writer.site.clone(), changes, folded });
                 outputs.extend(answers.into_iter().map(answer));
             }
             Appended::NotWritten(why) => {
@@ -310,8 +392,7 @@ impl<V: View> Step<V> {
             };
             answers.push((ticket, answer));
         }
-        let Draft { body, rows, now, .. } = draft;
-        let changes = rows.into_changes();
+        let Draft { body, mut rows, now, .. } = draft;
         if body.is_empty() {
             if timer_tried {
                 self.timer_rests_until = now.plus(TIMER_REST_MS);
@@ -327,13 +408,16 @@ impl<V: View> Step<V> {
             writer: self.writer.nonce,
             time: now,
             previous: self.end.digest,
-            seen: Vec::new(),
+            seen: self.foreign.unsaid(),
         };
+        fold::note_seen(&mut rows, &header.site, &header.seen);
+        let changes = rows.into_changes();
         let group = group::encode(&header, &body);
-        let (digest, last) = (Digest::of(&group), body.count() - 1);
+        let (digest, last) = (group::digest(&group), body.count() - 1);
         let folded = Folded { term: header.term, seq: header.seq, last, digest, time: now };
         outputs.push(Output::Append { seq: header.seq, group });
-        self.in_flight = Some(InFlight { folded, entries: body.count(), changes, answers });
+        let (entries, seen) = (body.count(), header.seen);
+        self.in_flight = Some(InFlight { folded, entries, seen, changes, answers });
     }
 
     /// Keeps the lists in memory in step with the rows.
@@ -420,15 +504,15 @@ impl Draft<'_> {
             return Ok(Answer { position, recorded_at: self.now, events, replayed: false });
         }
         let (actor, request_id) = (request.actor.clone(), request.request_id.clone());
-        let entry = Entry { actor, request_id, idempotency: request.idempotency, events };
-        let bytes = group::encode_entry(&entry);
-        if bytes.len() > ENTRY_BYTES_MAX {
-            let (given, max) = (bytes.len() as u64, ENTRY_BYTES_MAX as u64);
-            return Err(Refusal::LimitExceeded { what: "entry bytes", given, max }.into());
-        }
+        let mut entry = Entry { actor, request_id, idempotency: request.idempotency, events };
         let at = At { site: &self.writer.site, position, time: self.now };
         fold::apply(&mut self.rows, at, &entry).map_err(|error| NotDone::Failed(error.to_string()))?;
-        self.body.push(&bytes);
+        let bytes = self.body.push(&mut entry);
+        if bytes > ENTRY_BYTES_MAX {
+            self.body.pop();
+            let (given, max) = (bytes as u64, ENTRY_BYTES_MAX as u64);
+            return Err(Refusal::LimitExceeded { what: "entry bytes", given, max }.into());
+        }
         Ok(Answer { position, recorded_at: self.now, events: entry.events, replayed: false })
     }
 }

@@ -1,36 +1,47 @@
 //! The thread that feeds the step with real time, a journal and tables.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kontor_core::command::Request;
-use kontor_core::id::Position;
+use kontor_core::group::GroupError;
+use kontor_core::id::{Position, SiteId};
 use kontor_storage::journal::{AppendError, Journal};
 use tokio::sync::{oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::{Clock, Stopwatch};
+use crate::copies::lock;
+use crate::foreign::{ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::GROUP_ENTRIES_MAX;
 use crate::reserve::Reserve;
 use crate::rows::WriterRows;
-use crate::step::{Answer, Appended, Input, NotDone, Output, Step};
+use crate::step::{Answer, Appended, Folded, Input, NotDone, Output, Step};
 
 /// A letter to the writer.
 pub(crate) enum Letter {
     /// Somebody wants something.
     Request(Box<Request>, oneshot::Sender<Result<Answer, NotDone>>),
+    /// The journal of another site is read from now on.
+    Enroll(SiteId, oneshot::Sender<()>),
+    /// Groups of another site's journal, kept already.
+    Foreign(SiteId, Vec<Result<ForeignGroup, GroupError>>, oneshot::Sender<ReadIn>),
     /// Finish what waits, then stop.
     Close,
 }
+
+/// How far another site's journal is folded after groups of it were brought.
+pub(crate) type ReadIn = Result<Folded, (Folded, NotFolded)>;
 
 /// What the writer and everybody else look at.
 pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     pub(crate) waiting: AtomicUsize,
     pub(crate) clock_stepped_ms: AtomicI64,
+    pub(crate) journals: Mutex<BTreeMap<SiteId, ForeignJournal>>,
     pub(crate) end: watch::Sender<Position>,
     /// `None` while it runs, then why it stopped; an empty text after a clean shutdown.
     pub(crate) stopped: watch::Sender<Option<String>>,
@@ -43,26 +54,32 @@ pub(crate) struct Writer {
     pub(crate) clock: Clock,
     pub(crate) letters: Receiver<Letter>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) tickets: Tickets,
+    pub(crate) tickets: Tickets<Result<Answer, NotDone>>,
+    pub(crate) readers: Tickets<ReadIn>,
     pub(crate) closing: bool,
 }
 
 /// Who waits for an answer, by the number that the step knows them by.
-#[derive(Default)]
-pub(crate) struct Tickets {
+pub(crate) struct Tickets<A> {
     /// Numbers are given in turn and come back nearly so; `None` has been answered.
-    waiting: VecDeque<Option<oneshot::Sender<Result<Answer, NotDone>>>>,
+    waiting: VecDeque<Option<oneshot::Sender<A>>>,
     /// The number of the first that waits.
     first: u64,
 }
 
-impl Tickets {
-    fn give(&mut self, answer_to: oneshot::Sender<Result<Answer, NotDone>>) -> u64 {
+impl<A> Default for Tickets<A> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<A> Tickets<A> {
+    fn give(&mut self, answer_to: oneshot::Sender<A>) -> u64 {
         self.waiting.push_back(Some(answer_to));
         self.first + self.waiting.len() as u64 - 1
     }
 
-    fn take(&mut self, ticket: u64) -> Option<oneshot::Sender<Result<Answer, NotDone>>> {
+    fn take(&mut self, ticket: u64) -> Option<oneshot::Sender<A>> {
         let place = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
         let answer_to = self.waiting.get_mut(place)?.take();
         while self.waiting.pop_front_if(|first| first.is_none()).is_some() {
@@ -103,6 +120,7 @@ impl Writer {
             tracing::error!("The site has stopped: {why}");
         }
         self.tickets = Tickets::default();
+        self.readers = Tickets::default();
         self.shared.stopped.send_replace(Some(why));
         drop(guard);
     }
@@ -143,6 +161,20 @@ impl Writer {
                 let ticket = self.tickets.give(answer_to);
                 Some(Input::Request { ticket, request: *request })
             }
+            Letter::Enroll(site, done) => {
+                let enrolled = self.step.enroll(&site, |rows| rows.join(site.clone()));
+                if let Err(error) = enrolled {
+                    tracing::error!(site = site.as_str(), "The journal of another site is not read: {error}");
+                }
+                self.show_journals();
+                // Whoever asked may have gone; it is read all the same.
+                let _ = done.send(());
+                None
+            }
+            Letter::Foreign(site, groups, answer_to) => {
+                let ticket = self.readers.give(answer_to);
+                Some(Input::Foreign { ticket, site, groups })
+            }
             Letter::Close => {
                 self.closing = true;
                 None
@@ -175,11 +207,20 @@ impl Writer {
         for output in self.step.step(now, inputs.drain(..)) {
             match output {
                 Output::Append { seq, group } => appended = Some(self.append(seq, &group)),
-                Output::Write { changes, folded } => {
-                    let written = self.step.rows().write(&changes, folded.encode(), self.step.site());
+                Output::Write { site, changes, folded } => {
+                    let written = self.step.rows().write(&changes, folded.encode(), &site);
                     written.map_err(|error| format!("the tables could not be written: {}", with_causes(&error)))?;
                     self.shared.bodies.forget(&changes);
-                    self.shared.end.send_replace(folded.position());
+                    if site == *self.step.site() {
+                        self.shared.end.send_replace(folded.position());
+                    }
+                }
+                Output::Read { ticket, result } => {
+                    self.show_journals();
+                    if let Some(answer_to) = self.readers.take(ticket) {
+                        // Whoever brought them may have gone; what was folded stays folded.
+                        let _ = answer_to.send(result);
+                    }
                 }
                 Output::Answer { ticket, answer } => {
                     if let Some(answer_to) = self.tickets.take(ticket) {
@@ -191,6 +232,12 @@ impl Writer {
             }
         }
         Ok(appended)
+    }
+
+    /// Tells everybody how far other sites' journals are folded.
+    pub(crate) fn show_journals(&self) {
+        let journals = self.step.journals().map(|(site, journal)| (site.clone(), journal.clone()));
+        *lock(&self.shared.journals) = journals.collect();
     }
 
     fn append(&mut self, seq: u64, group: &[u8]) -> Appended {
@@ -230,7 +277,7 @@ impl Writer {
 }
 
 /// An error and what led to it: a step that failed says little without what the disk said.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

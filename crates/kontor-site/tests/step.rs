@@ -89,9 +89,10 @@ fn feed_at(now: SiteTime, step: &mut Step<Moody>, inputs: Vec<Input>) -> (Vec<To
         for output in step.step(now, inputs.drain(..)) {
             match output {
                 Output::Append { .. } => appending = true,
-                Output::Write { changes, folded } => {
-                    step.rows().rows.write(&changes, folded.encode(), step.site()).unwrap();
+                Output::Write { site, changes, folded } => {
+                    step.rows().rows.write(&changes, folded.encode(), &site).unwrap();
                 }
+                Output::Read { .. } => panic!("nobody brought groups"),
                 Output::Answer { ticket, answer } => told.push((ticket, answer.map(|answer| answer.replayed))),
                 Output::Halt(why) => panic!("{why}"),
             }

@@ -57,7 +57,9 @@ async fn every_problem_type_leads_to_a_page() {
 #[tokio::test]
 async fn health_is_asked_without_a_key() {
     let shop = Shop::stocked().await;
-    for (path, expected) in [("/livez", "ok"), ("/readyz", "ok"), ("/health", "\"status\":\"healthy\""), ("/metrics", "")] {
+    for (path, expected) in
+        [("/livez", "ok"), ("/readyz", "ok"), ("/health", "\"status\":\"healthy\""), ("/metrics", "")]
+    {
         let seen = shop.ask_as_anybody(&format!("GET {path}\nX-API-Key: wrong")).await;
         assert!(seen.status == 200 && seen.body.contains(expected), "{path}: {seen:?}");
         assert_eq!(seen.headers["cache-control"], "no-store");

@@ -2,6 +2,7 @@
 //!
 //! | what is looked at | by | against |
 //! | --- | --- | --- |
+//! | other sites' journals, as far as they are kept | [`Walk`] | their chains, and what own groups say to have seen |
 //! | the journal, entry by entry | [`Walk`] | the rows as they were at that entry: policy in force, units there, keys, references |
 //! | the rows that it folds to | [`rows`] | each other: ledger, holds, promises, deadlines, catalogue |
 //! | the site's own tables | [`compare`] | the rows that the journal folds to, byte by byte |
@@ -10,6 +11,7 @@
 //! Memory stays bounded whatever the size of the journal: everything remembered is a row.
 
 mod entry;
+mod others;
 mod rows;
 mod tables;
 mod walk;

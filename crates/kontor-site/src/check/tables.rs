@@ -18,6 +18,7 @@ pub fn compare(
 ) -> Result<(), RecoverError> {
     let theirs = recover::folded(own, walk.site())?;
     walk.to((theirs.term, theirs.seq), report, said)?;
+    walk.others_to(|site| recover::folded(own, site).map(Some), report)?;
     let (at, seen, term) = (walk.at(), theirs.seq, theirs.term);
     if (at.term, at.seq) != (term, seen) {
         if !walk.is_stuck() {

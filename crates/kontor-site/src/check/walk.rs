@@ -1,11 +1,12 @@
 //! The journal, group by group: its chain, and every entry against the rows before and after it.
 
 use kontor_core::fold::At;
-use kontor_core::group::{self, Digest, GroupHeader};
+use kontor_core::group::{self, GroupHeader, Seen};
 use kontor_core::id::{Position, SiteId};
 use kontor_core::overlay::Overlay;
 use kontor_storage::tables::Tables;
 
+use super::others::Other;
 use super::{Report, Rule, entry};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::recover::{Progress, RecoverError, Terms};
@@ -23,6 +24,7 @@ pub struct Walk<'a> {
     epoch: u32,
     progress: Progress,
     stuck: bool,
+    others: Vec<Other>,
 }
 
 impl<'a> Walk<'a> {
@@ -30,7 +32,12 @@ impl<'a> Walk<'a> {
     pub fn new(rows: &'a WriterRows, site: &'a SiteId, terms: &'a Terms) -> Self {
         let total = terms.iter().map(|(_, journal)| journal.end()).sum();
         let progress = Progress { folded: 0, total };
-        Self { rows, site, terms, at: Folded::start(), epoch: 0, progress, stuck: false }
+        Self { rows, site, terms, at: Folded::start(), epoch: 0, progress, stuck: false, others: Vec::new() }
+    }
+
+    /// Folds another site's journal beside it: before each group, as far as that says to have seen.
+    pub fn beside(&mut self, site: SiteId, terms: Terms) {
+        self.others.push(Other::new(site, terms));
     }
 
     /// How far it has come.
@@ -61,6 +68,19 @@ impl<'a> Walk<'a> {
         self.rows.tables()
     }
 
+    /// Folds another site's journal as far as `at` says; all of it, where it says nothing.
+    pub fn others_to(
+        &mut self,
+        at: impl Fn(&SiteId) -> Result<Option<Folded>, RecoverError>,
+        report: &mut Report,
+    ) -> Result<(), RecoverError> {
+        for other in &mut self.others {
+            let until = at(&other.site)?.map_or((u32::MAX, 0), |at| (at.term, at.seq));
+            other.to(until, self.rows, report)?;
+        }
+        Ok(())
+    }
+
     /// Goes on up to a group, named by term and seq, or to the end if there is none such.
     pub fn to(
         &mut self,
@@ -80,6 +100,12 @@ impl<'a> Walk<'a> {
                 }
                 let mut batch = Overlay::new(self.rows);
                 for (seq, bytes) in &groups {
+                    let seen = group::decode_header(bytes).map(|header| header.seen).unwrap_or_default();
+                    if !seen.is_empty() {
+                        let before = std::mem::replace(&mut batch, Overlay::new(self.rows));
+                        self.rows.write(&before.into_changes(), self.at.encode(), self.site)?;
+                        self.see(&seen, report)?;
+                    }
                     self.group(&mut batch, *term, *seq, bytes, report);
                     if self.stuck {
                         break;
@@ -87,6 +113,21 @@ impl<'a> Walk<'a> {
                 }
                 self.rows.write(&batch.into_changes(), self.at.encode(), self.site)?;
                 said(self.progress);
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds other sites' journals as far as a group says to have seen.
+    fn see(&mut self, seen: &[Seen], report: &mut Report) -> Result<(), RecoverError> {
+        for seen in seen {
+            match self.others.iter_mut().find(|other| other.site == seen.site) {
+                Some(other) => other.see(seen, self.rows, report)?,
+                None => {
+                    let Seen { site, term, seq, .. } = seen;
+                    let what = format!("group {seq} of term {term} of {site} was seen, and nothing is kept of it");
+                    report.broken(Rule::Chain, what);
+                }
             }
         }
         Ok(())
@@ -118,8 +159,9 @@ impl<'a> Walk<'a> {
                 return;
             }
         }
+        kontor_core::fold::note_seen(rows, self.site, &group.header.seen);
         self.epoch = group.header.epoch;
-        self.at = Folded { term, seq, last, digest: Digest::of(bytes), time: group.header.time };
+        self.at = Folded { term, seq, last, digest: group::digest(bytes), time: group.header.time };
         self.progress.folded += 1;
     }
 

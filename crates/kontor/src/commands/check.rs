@@ -44,19 +44,37 @@ pub(crate) fn run(args: &Args, style: Style) -> anyhow::Result<ExitCode> {
     report.figure("journal bytes", bytes);
     let scratch = Scratch::new()?;
     let fresh = Tables::fjall(&scratch.0, &TABLE_NAMES, TablesOptions::default())?;
-    let sites: Arc<[SiteId]> = Arc::new([site.clone()]);
-    let rows = WriterRows::new(fresh.clone(), sites.to_vec());
+    let mut sites = vec![site.clone()];
+    for peer in directory.peers()? {
+        sites.push(SiteId::parse(peer)?);
+    }
+    sites.sort();
+    let rows = WriterRows::new(fresh.clone(), sites.clone());
     let mut walk = Walk::new(&rows, &site, &terms);
+    for peer in sites.iter().filter(|peer| **peer != site) {
+        walk.beside(peer.clone(), kept_of(&directory, peer)?);
+    }
     let own = own_tables(&args.data, &site)?;
     if let Ok(own) = &own {
         check::compare(&own.tables, &mut walk, &mut report, folding)?;
     }
     walk.to((u32::MAX, 0), &mut report, folding)?;
+    walk.others_to(|_| Ok(None), &mut report)?;
     print::progress("checking");
-    check::rows(&SnapshotRows::new(&fresh, sites), &site, &mut report)?;
+    check::rows(&SnapshotRows::new(&fresh, sites.into()), &site, &mut report)?;
     print::progress("");
     show(&report, own.as_ref().err().copied(), style);
     Ok(if report.broken_total() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is kept of another site's journal.
+fn kept_of(directory: &DataDir, peer: &SiteId) -> anyhow::Result<Terms> {
+    let (name, mut terms) = (peer.as_str(), Terms::new());
+    for term in directory.peer_terms(name)? {
+        let (dir, archive) = (directory.peer_journal_path(name, term), directory.peer_archive_path(name, term));
+        terms.push((term, Arc::new(LocalReader::open(&dir, &archive, &kontor_site::site::label(peer, term))?)));
+    }
+    Ok(terms)
 }
 
 /// A site's own tables, locked against its start.

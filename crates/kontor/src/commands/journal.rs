@@ -1,11 +1,12 @@
 //! `kontor journal`: the journal as text, and whether every byte of it is right.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use kontor_core::group::{self, Digest, Group};
-use kontor_core::id::Position;
+use kontor_core::group::{self, Digest, Group, GroupHeader, Seen};
+use kontor_core::id::{Position, SiteId};
 use kontor_site::feed::FeedItem;
 use kontor_storage::directory::DataDir;
 use kontor_storage::journal::JournalReader;
@@ -26,7 +27,7 @@ pub(crate) enum Command {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Read every byte: checksums, order, and the chain of digests.
+    /// Read every byte: checksums, order, the chains of digests, and what sites have seen of each other.
     Verify {
         #[command(flatten)]
         from: Directory,
@@ -83,21 +84,49 @@ fn verify(data: &Path, style: Style) -> anyhow::Result<ExitCode> {
             local::verify(&directory.journal_path(*term), &directory.archive_path(*term), &directory.label(*term))?;
         report.push((*term, found));
     }
-    let (mut entries, mut groups) = (0_u64, 0_u64);
-    let mut previous = Digest::default();
-    each_group(data, Position::START, |group, bytes| {
-        let (term, seq) = (group.header.term, group.header.seq);
-        if group.header.previous != previous {
-            bail!("the chain is broken at group {seq} of term {term}: it does not follow from the group before it");
+    for peer in directory.peers()? {
+        for term in directory.peer_terms(&peer)? {
+            let (dir, archive) = (directory.peer_journal_path(&peer, term), directory.peer_archive_path(&peer, term));
+            local::verify(&dir, &archive, &format!("{peer}/{term}"))?;
         }
-        previous = Digest::of(bytes);
-        groups += 1;
-        entries += group.entries.len() as u64;
-        Ok(true)
-    })?;
+    }
+    let own = SiteId::parse(directory.site())?;
+    let mut sites = vec![own.clone()];
+    for peer in directory.peers()? {
+        sites.push(SiteId::parse(peer)?);
+    }
+    let mut witnesses = Witnesses::default();
+    for of in &sites {
+        each_bytes(&directory, of, Position::START, |position, bytes| {
+            witnesses.hear(of, &group::decode_header(bytes).with_context(|| unreadable(of, position))?)
+        })?;
+    }
+    let (mut entries, mut groups) = (0_u64, 0_u64);
+    let mut own_digest = Digest::default();
+    for of in &sites {
+        let mut previous = Digest::default();
+        each_bytes(&directory, of, Position::START, |position, bytes| {
+            let group = group::decode(bytes).with_context(|| unreadable(of, position))?;
+            let header = &group.header;
+            if header.previous != previous || header.site != *of {
+                let Position { term, seq, .. } = position;
+                bail!(
+                    "the chain of {of} is broken at group {seq} of term {term}: it does not follow from the group before it"
+                );
+            }
+            previous = group::digest(bytes);
+            witnesses.compare(of, position, previous)?;
+            groups += 1;
+            entries += group.entries.len() as u64;
+            Ok(true)
+        })?;
+        own_digest = if *of == own { previous } else { own_digest };
+    }
+    witnesses.expect_no_more(&own, directory.term())?;
     match style {
         Style::Json => print::json(&serde_json::json!({
-            "ok": true, "groups": groups, "entries": entries, "digest": previous.to_string(),
+            "ok": true, "groups": groups, "entries": entries, "digest": own_digest.to_string(),
+            "sites": sites.iter().map(SiteId::as_str).collect::<Vec<_>>(), "seen_compared": witnesses.compared,
             "terms": report.iter().map(|(term, found)| serde_json::json!({
                 "term": term, "first": found.first, "end": found.end, "segments": found.segments,
                 "bytes": found.group_bytes, "closed": found.clean,
@@ -122,7 +151,7 @@ fn verify(data: &Path, style: Style) -> anyhow::Result<ExitCode> {
             });
             print::table(&["term", "groups", "segments", "bytes", "end"], rows, &[0, 1, 2, 3]);
             print::line(format!(
-                "{} groups and {} entries read, every checksum and digest right; last digest {previous}",
+                "{} groups and {} entries read, every checksum and digest right; last digest {own_digest}",
                 print::grouped(groups),
                 print::grouped(entries)
             ));
@@ -131,24 +160,103 @@ fn verify(data: &Path, style: Style) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls `each` with the groups of a directory, from the one that `after` is in, until it says stop.
+/// What sites say to have seen of each other's journals.
+#[derive(Default)]
+struct Witnesses {
+    /// By whose journal, term and seq: who says so, and the digest.
+    seen: BTreeMap<(SiteId, u32, u64), Vec<(SiteId, Digest)>>,
+    /// The last that each site has said of each other.
+    last: BTreeMap<(SiteId, SiteId), (u32, u64)>,
+    compared: u64,
+}
+
+impl Witnesses {
+    /// A group of the journal of `by` says what was seen; each time more than before.
+    fn hear(&mut self, by: &SiteId, header: &GroupHeader) -> anyhow::Result<bool> {
+        for Seen { site, term, seq, digest } in &header.seen {
+            let before = self.last.insert((by.clone(), site.clone()), (*term, *seq));
+            if site == by || before.is_some_and(|before| before >= (*term, *seq)) {
+                bail!(
+                    "group {} of term {} of {by} says to have seen less of {site} than one before",
+                    header.seq,
+                    header.term
+                );
+            }
+            self.seen.entry((site.clone(), *term, *seq)).or_default().push((by.clone(), *digest));
+        }
+        Ok(true)
+    }
+
+    /// Compares a group with what others have seen in its place.
+    fn compare(&mut self, of: &SiteId, at: Position, digest: Digest) -> anyhow::Result<()> {
+        for (by, seen) in self.seen.remove(&(of.clone(), at.term, at.seq)).into_iter().flatten() {
+            if seen != digest {
+                bail!(
+                    "group {} of term {} of {of} is not the one that {by} has seen: {digest} and {seen}",
+                    at.seq,
+                    at.term
+                );
+            }
+            self.compared += 1;
+        }
+        Ok(())
+    }
+
+    /// What is left was seen and is not here. Nobody may have seen more of this site's newest term, nor
+    /// this site more of another than it keeps. What was lost of an earlier term, when a
+    /// backup was restored, is known to be.
+    fn expect_no_more(&self, own: &SiteId, newest: u32) -> anyhow::Result<()> {
+        for ((of, term, seq), by) in &self.seen {
+            let missing = if of == own { *term == newest } else { by.iter().any(|(by, _)| by == own) };
+            if let Some((by, _)) = by.first().filter(|_| missing) {
+                bail!("{by} has seen group {seq} of term {term} of {of}, and it is not here");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(of: &SiteId, at: Position) -> String {
+    format!("group {} of term {} of {of}", at.seq, at.term)
+}
+
+/// Calls `each` with the groups of a directory's own journal, from the one that `after` is in, until it
+/// says stop.
 pub(super) fn each_group(
     data: &Path,
     after: Position,
     mut each: impl FnMut(&Group, &[u8]) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let directory = DataDir::open_read_only(data)?;
-    for term in directory.terms().iter().copied().filter(|term| *term >= after.term) {
-        let label = directory.label(term);
-        let reader = LocalReader::open(&directory.journal_path(term), &directory.archive_path(term), &label)?;
-        let mut seq = if term == after.term { after.seq.saturating_sub(1) } else { 0 };
-        while seq < reader.end() {
-            let groups = reader.read(seq, 256, 16 << 20)?;
+    let own = SiteId::parse(directory.site())?;
+    each_bytes(&directory, &own, after, |position, bytes| {
+        each(&group::decode(bytes).with_context(|| unreadable(&own, position))?, bytes)
+    })
+}
+
+/// The same with the groups of any journal that is in the directory, as they are stored.
+fn each_bytes(
+    directory: &DataDir,
+    of: &SiteId,
+    after: Position,
+    mut each: impl FnMut(Position, &[u8]) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let name = of.as_str();
+    let is_own = name == directory.site();
+    let terms = if is_own { directory.terms().to_vec() } else { directory.peer_terms(name)? };
+    for term in terms.into_iter().filter(|term| *term >= after.term) {
+        let (journal, archive) = match is_own {
+            true => (directory.journal_path(term), directory.archive_path(term)),
+            false => (directory.peer_journal_path(name, term), directory.peer_archive_path(name, term)),
+        };
+        let reader = LocalReader::open(&journal, &archive, &kontor_site::site::label(of, term))?;
+        let mut after_seq = if term == after.term { after.seq.saturating_sub(1) } else { 0 };
+        while after_seq < reader.end() {
+            let groups = reader.read(after_seq, 256, 16 << 20)?;
             let Some((newest, _)) = groups.last() else { break };
-            seq = *newest;
+            after_seq = *newest;
             for (seq, bytes) in &groups {
-                let group = group::decode(bytes).with_context(|| format!("group {seq} of term {term}"))?;
-                if !each(&group, bytes)? {
+                if !each(Position { term, seq: *seq, index: 0 }, bytes)? {
                     return Ok(());
                 }
             }

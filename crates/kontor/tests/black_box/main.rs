@@ -13,4 +13,5 @@ mod durable;
 mod power_cut;
 mod pressure;
 mod retail;
+mod seen;
 mod support;
