@@ -95,19 +95,22 @@ pub(crate) struct Board {
     pub(crate) made: Vec<ReservationId>,
     pub(crate) ordered: Vec<ReservationId>,
     pub(crate) hold_ms: u64,
+    /// What all names of the site begin with, where there are others.
+    pub(crate) prefix: String,
 }
 
 impl Board {
     /// The names of a world.
-    pub(crate) fn draw(chance: &mut Chance, weather: &Weather) -> Self {
-        let mut board = Self { hold_ms: weather.hold_ms, ..Self::default() };
+    pub(crate) fn draw(chance: &mut Chance, weather: &Weather, prefix: &str) -> Self {
+        let mut board = Self { hold_ms: weather.hold_ms, prefix: prefix.to_owned(), ..Self::default() };
         for number in 0..weather.locations {
-            let (id, name) = (parse(LocationId::parse(format!("shop-{number}"))), title(&format!("Shop {number}")));
+            let (id, name) =
+                (parse(LocationId::parse(format!("{prefix}shop-{number}"))), title(&format!("Shop {number}")));
             board.locations.push(id.clone());
             board.openings.push(Command::OpenLocation { id, name });
         }
         for number in 0..weather.skus {
-            let (sku, title) = (parse(Sku::parse(format!("SKU-{number}"))), title(&format!("Thing {number}")));
+            let (sku, title) = (parse(Sku::parse(format!("{prefix}SKU-{number}"))), title(&format!("Thing {number}")));
             board.skus.push(sku.clone());
             let selling = if chance.happens(0.6) { Selling::default() } else { selling(chance) };
             board.openings.push(Command::create_product(None, sku, title, selling));
@@ -362,8 +365,8 @@ impl Client {
         let location = if hot { board.locations.first() } else { self.chance.pick(&board.locations) };
         let location = location.filter(|_| !self.chance.happens(0.005)).cloned();
         Line {
-            sku: sku.unwrap_or_else(|| parse(Sku::parse("nobody-has-it"))),
-            location: location.unwrap_or_else(|| parse(LocationId::parse("nowhere"))),
+            sku: sku.unwrap_or_else(|| parse(Sku::parse(format!("{}nobody-has-it", board.prefix)))),
+            location: location.unwrap_or_else(|| parse(LocationId::parse(format!("{}nowhere", board.prefix)))),
             quantity: parse(Quantity::new(self.chance.within(1..most.max(2)))),
         }
     }

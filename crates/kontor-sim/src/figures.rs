@@ -43,6 +43,16 @@ figures! {
     turned_away "turned away (full disk or queue)",
     /// Groups that became durable.
     groups "groups",
+    /// Times when a site asked another for its journal.
+    polls "journals asked for",
+    /// Groups that came from other sites, repeats included.
+    brought "groups brought from other sites",
+    /// Groups of other sites that were folded.
+    foreign_groups "groups of other sites folded",
+    /// Links that were cut for a while, one way.
+    links_cut "links cut",
+    /// Edits of products that several sites edit.
+    common_edits "edits of common products",
     /// Appends that a full disk did not take.
     appends_failed "appends refused by a full disk",
     /// Syncs that failed.

@@ -1,5 +1,6 @@
-//! A world under one seed: one site with its clients, its disk and its clocks, and an oracle that
-//! knows what must hold. The same seed gives the same world, line by line, in any process.
+//! A world under one seed: a site, or two or three that read each other's journals, each with its
+//! clients, its disk and its clocks, and an oracle that knows what must hold. The same seed gives the same
+//! world, line by line, in any process.
 //!
 //! ```text
 //! cargo run --release -p kontor-sim -- --seeds 1000          fresh seeds, and figures
@@ -8,7 +9,8 @@
 //! ```
 //!
 //! **What is real.** The code of the site: `kontor_site`'s step, recovery, rows, row cache and
-//! timekeeper, and all of `kontor_core` below them. Groups are encoded and read again as bytes.
+//! timekeeper, what it checks and keeps of other sites, and all of `kontor_core` below them. Groups are
+//! encoded and read again as bytes.
 //!
 //! **What is made up.** Time; a network that loses, repeats and delays messages, or is dead for a
 //! while; a disk ([`MemoryDisk`]) that fails a sync and keeps the data or not, is full, is slow, and
@@ -17,6 +19,9 @@
 //! that fall due together, days and weeks in which nothing happens; cashiers, shoppers, receivers,
 //! counters, adjusters, editors and shippers who ask again until they know, sometimes after days,
 //! and sometimes use a key for something else.
+//!
+//! In every fourth world there are several sites. They ask each other for what they lack, over links
+//! that lose, repeat, delay and overtake messages, or are cut one way; they edit some products together.
 //!
 //! **What is checked.** The oracle keeps a shop of its own in plain maps, worked out from what was
 //! asked, and compares:
@@ -30,18 +35,21 @@
 //!   list and the catalogue add up;
 //! - site time: it goes as time passes, whatever the wall clock shows;
 //! - the end: faults stop, everybody is answered and every hold ends within bounded steps, and
-//!   folding the journal again gives equal bytes in every table.
+//!   folding the journals again gives equal bytes in every table;
+//! - several sites: what a group says to have seen is true and still here after every start; when all
+//!   have read all, what is kept of a journal is the journal, cut, and all shared rows are equal.
 //!
 //! [`Plant`] lists mistakes that can be planted around the site; a test shows that each is found.
 //!
 //! **What is not simulated.** The local journal's files and torn or damaged bytes within a group, fjall,
-//! the writer's thread, readers and the feed, HTTP, more than one site or term, entries beyond the
+//! the writer's thread, readers and the feed, HTTP, more than one term, entries beyond the
 //! size limits. Those have tests of their own. Every stop in which something was on its way to the
 //! disk concerns one group, because a site has one append on its way.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `world.rs` | what happens next: messages, alarms, turns for the worse, and the end |
+//! | `sites.rs` | several sites: what goes over the links between them, and what must be equal |
 //! | `weather.rs` | what a world is like, drawn from its seed |
 //! | `client.rs` | who wants what |
 //! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
@@ -56,6 +64,7 @@ mod figures;
 mod machine;
 mod oracle;
 mod plant;
+mod sites;
 mod trace;
 mod weather;
 mod world;
@@ -65,16 +74,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use figures::Figures;
 pub use oracle::Violation;
 pub use plant::Plant;
+use sites::Sites;
 use trace::Trace;
 pub use trace::Watch;
-use world::World;
 
 /// Which world, and how much of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Everything follows from it.
     pub seed: u64,
-    /// How much clients set out to do before things calm down.
+    /// How much clients set out to do before things calm down; at several sites together.
     pub intentions: u64,
     /// A mistake to be found.
     pub plant: Option<Plant>,
@@ -94,7 +103,8 @@ pub struct Outcome {
 /// Lives through one world. `watch` is told every line of its trace.
 pub fn run(settings: Settings, watch: Option<Watch>) -> Outcome {
     let Settings { seed, intentions, plant } = settings;
-    let mut world = World::new(seed, intentions, plant, Trace::new(watch));
+    let trace = Trace::new(watch);
+    let mut world = Sites::new(seed, intentions, plant, &trace);
     // A world that panics is a finding like any other, and is told with its seed.
     let lived = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match lived {
@@ -107,5 +117,5 @@ pub fn run(settings: Settings, watch: Option<Watch>) -> Outcome {
             Some(Violation { promise, expected, found: why })
         }
     };
-    Outcome { figures: world.figures, trace: world.trace.hash(), violation }
+    Outcome { figures: world.figures(), trace: trace.hash(), violation }
 }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kontor_core::command::Request;
 use kontor_core::fold;
-use kontor_core::group::{self, Digest};
+use kontor_core::group;
 use kontor_core::id::{RequestId, SiteId};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{TABLE_NAMES, Table, decode, encode};
 use kontor_core::stock::StockRow;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::Timekeeper;
-use kontor_site::recover::{RecoverError, recover};
+use kontor_site::copies::Copy;
+use kontor_site::foreign::NotFolded;
+use kontor_site::recover::{self, RecoverError, recover, recover_foreign};
 use kontor_site::rows::{WriterRows, in_memory};
 use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
@@ -81,13 +83,15 @@ pub(crate) enum TablesFound {
 /// The machine.
 pub(crate) struct Machine {
     site: SiteId,
+    /// Whose journals are kept here, and what of them.
+    copies: BTreeMap<SiteId, MemoryDisk>,
     chance: Chance,
     plant: Option<Plant>,
     pub(crate) disk: MemoryDisk,
     /// States of the tables that a crash may fall back to, the oldest first; then what was written
     /// since the last of them.
     images: Vec<Tables>,
-    written: Vec<(Changes, Bytes)>,
+    written: Vec<(SiteId, Changes, Bytes)>,
     /// Counts the starts.
     pub(crate) boot: u32,
     pub(crate) running: Option<Running>,
@@ -110,13 +114,26 @@ pub(crate) struct Running {
     /// Tickets of the group on its way.
     in_flight: BTreeSet<u64>,
     appending: Option<(u64, Vec<u8>)>,
+    /// What is kept of other sites.
+    copies: BTreeMap<SiteId, Copy>,
 }
 
 impl Machine {
-    /// A machine with an empty disk.
-    pub(crate) fn new(site: SiteId, chance: Chance, plant: Option<Plant>) -> Self {
+    /// A machine with an empty disk, for the first of these sites.
+    pub(crate) fn new(sites: &[SiteId], chance: Chance, plant: Option<Plant>) -> Self {
         let (images, written) = (vec![in_memory()], Vec::new());
-        Self { site, chance, plant, disk: MemoryDisk::new(), images, written, boot: 0, running: None }
+        let copies = sites[1..].iter().map(|site| (site.clone(), MemoryDisk::new())).collect();
+        Self {
+            site: sites[0].clone(),
+            copies,
+            chance,
+            plant,
+            disk: MemoryDisk::new(),
+            images,
+            written,
+            boot: 0,
+            running: None,
+        }
     }
 
     /// Starts the site on what the disk holds.
@@ -136,14 +153,14 @@ impl Machine {
         if cut_off {
             // A start that does not come to its end leaves tables that are a part of the way.
             let part = Prefix { disk: self.disk.clone(), end: self.chance.within(0..self.disk.end() + 1) };
-            let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
+            let rows = WriterRows::new(tables.clone(), self.sites());
             match recover(&rows, &self.site, &vec![(1, Arc::new(part) as _)], |_| {}) {
                 Ok(_) | Err(RecoverError::JournalBehind { .. }) => figures.starts_cut_off += 1,
                 Err(error) => return Err(broken("a start finds what was written", "rows", error)),
             }
         }
         let mut refolded = 0;
-        let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
+        let rows = WriterRows::new(tables.clone(), self.sites());
         let reader: Arc<dyn JournalReader> = match self.plant {
             Some(Plant::StopShort) => {
                 Arc::new(Prefix { disk: self.disk.clone(), end: self.disk.end().saturating_sub(1) })
@@ -158,6 +175,7 @@ impl Machine {
         if self.plant != Some(Plant::StopShort) {
             same("a start folds the whole journal", &self.disk.end(), &end.seq)?;
         }
+        self.recover_others(&rows)?;
         oracle.compare_all(&rows)?;
         self.images.push(copy(&tables));
         if end.term == 0 {
@@ -172,7 +190,13 @@ impl Machine {
         if started_at < time {
             return Err(broken("site time never goes back, not even over a restart", time, started_at));
         }
+        let mut copies = BTreeMap::new();
+        for (site, disk) in &self.copies {
+            let copy = Copy::over(site, Box::new(MemoryJournal::open(disk.clone())));
+            copies.insert(site.clone(), copy.map_err(|error| broken("a copy can be read", "a copy", error))?);
+        }
         self.running = Some(Running {
+            copies,
             step,
             journal,
             keeper,
@@ -187,6 +211,82 @@ impl Machine {
             appending: None,
         });
         Ok(())
+    }
+
+    fn sites(&self) -> Vec<SiteId> {
+        self.copies.keys().chain([&self.site]).cloned().collect()
+    }
+
+    /// Folds what is kept of other sites. All that own groups say to have seen must be among it.
+    fn recover_others(&self, rows: &WriterRows) -> Kept {
+        for (site, disk) in &self.copies {
+            let folded = recover_foreign(rows, site, &vec![(1, Arc::new(disk.clone()) as _)]);
+            let folded = folded.map_err(|error| broken("a start finds what was kept", "rows", error))?;
+            let kept = (disk.end(), None);
+            same("a start folds what is kept of other sites", &kept, &(folded.0.seq, folded.1))?;
+        }
+        for (_, bytes) in self.groups()? {
+            let header =
+                group::decode_header(&bytes).map_err(|error| broken("a group can be read", "a group", error))?;
+            for seen in header.seen {
+                let there = self.copies.get(&seen.site).and_then(|disk| disk.read(seen.seq.checked_sub(1)?, 1, 1).ok());
+                let there = there.and_then(|groups| Some(group::digest(&groups.first()?.1)));
+                same("what a group says to have seen is kept", &Some(seen.digest), &there)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups that are durable.
+    pub(crate) fn groups(&self) -> Kept<Vec<(Seq, Bytes)>> {
+        self.disk.read(0, usize::MAX, usize::MAX).map_err(|error| broken("a journal can be read", "groups", error))
+    }
+
+    /// What is kept of another site's groups.
+    pub(crate) fn copies_of(&self, site: &SiteId) -> Kept<Vec<(Seq, Bytes)>> {
+        let disk = self.copies.get(site);
+        let groups = disk.map_or(Ok(Vec::new()), |disk| disk.read(0, usize::MAX, usize::MAX));
+        groups.map_err(|error| broken("a copy can be read", "groups", error))
+    }
+
+    /// How much is kept of another site's journal, by a site that runs.
+    pub(crate) fn kept(&self, of: &SiteId) -> Option<Seq> {
+        Some(self.running.as_ref()?.copies.get(of)?.end().seq)
+    }
+
+    /// How far a journal is folded into the rows.
+    pub(crate) fn folded(&self, of: &SiteId) -> Seq {
+        let journal = self.running.as_ref().and_then(|it| it.step.journals().find(|(site, _)| *site == of));
+        let rows = self.rows().and_then(|rows| recover::folded(rows.tables(), of).ok());
+        rows.map_or(0, |folded| folded.seq).min(journal.map_or(u64::MAX, |(_, journal)| journal.folded.seq))
+    }
+
+    /// Groups of a site that runs, as they are cut for others.
+    pub(crate) fn shared_after(&self, after: Seq, most: usize) -> Vec<Bytes> {
+        let end = self.running.as_ref().map_or(0, |running| running.step.end().seq);
+        let groups = self.disk.read(after, most, usize::MAX).unwrap_or_default().into_iter();
+        let cut = |bytes: Bytes| bytes.slice(..group::shared(&bytes).map_or(0, <[u8]>::len));
+        groups.filter(|(seq, _)| *seq <= end).map(|(_, bytes)| cut(bytes)).collect()
+    }
+
+    /// Groups of another site arrive. Answers how much is kept of it now.
+    pub(crate) fn bring(&mut self, of: &SiteId, groups: &[Bytes]) -> Seq {
+        let Some(running) = &mut self.running else { return 0 };
+        let Some(copy) = running.copies.get_mut(of) else { return 0 };
+        let taken = copy.take(groups);
+        if self.plant == Some(Plant::FoldUnkept) && self.chance.happens(0.1) {
+            // What comes until the next start is kept on a disk that no start will find.
+            if let Some(disk) = self.copies.get_mut(of) {
+                *disk = shortened(disk);
+            }
+        }
+        running.inbox.push(Input::Foreign { ticket: 0, site: of.clone(), groups: taken.groups });
+        copy.end().seq
+    }
+
+    /// Whether the disk takes nothing.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.copies.values().chain([&self.disk]).for_each(|disk| disk.set_full(full));
     }
 
     /// The power fails. What was not synced is gone, or a part of it.
@@ -274,15 +374,20 @@ impl Machine {
         let arrived = std::mem::take(&mut running.inbox);
         running.waiting.extend(arrived.iter().filter_map(|input| match input {
             Input::Request { ticket, .. } => Some(*ticket),
-            Input::Appended(_) => None,
+            Input::Foreign { .. } | Input::Appended(_) => None,
         }));
         let mut stepped = Stepped::default();
         let mut group = None;
         let (mut decided, mut at_once) = (Vec::new(), Vec::new());
-        let mut append = None;
+        let (mut append, mut foreign) = (None, None);
         for output in running.step.step(told, ended.into_iter().chain(arrived)) {
             match output {
-                Output::Write { changes, folded } => group = Some((changes, folded)),
+                Output::Write { site, changes, folded } if site == self.site => group = Some((changes, folded)),
+                Output::Write { site, changes, folded } => foreign = Some((site, changes, folded)),
+                Output::Read { result: Ok(_) | Err((_, NotFolded::Gap | NotFolded::Halted)), .. } => {}
+                Output::Read { result: Err((at, why)), .. } => {
+                    return Err(broken("an honest journal is folded", at, why));
+                }
                 Output::Append { seq, group } => append = Some((seq, group)),
                 Output::Halt(why) => stepped.halted = Some(why),
                 Output::Answer { ticket, answer } => {
@@ -306,6 +411,11 @@ impl Machine {
             };
         }
         same("a durable group is written to the tables, and no other", &durable, &group.is_some())?;
+        if let Some((site, changes, folded)) = foreign {
+            figures.foreign_groups += folded.seq.saturating_sub(self.folded(&site));
+            self.keep_write(&site, &changes, &folded)?;
+        }
+        let Some(running) = &mut self.running else { return Ok(stepped) };
         if let Some((changes, folded)) = group {
             same("nobody waits for a group that has ended", &true, &running.in_flight.is_empty())?;
             figures.groups += 1;
@@ -363,9 +473,10 @@ impl Machine {
     /// every table with those that the site has written.
     pub(crate) fn compare_with_refold(&self) -> Kept {
         let Some(rows) = self.rows() else { return Ok(()) };
-        let fresh = WriterRows::new(in_memory(), vec![self.site.clone()]);
+        let fresh = WriterRows::new(in_memory(), self.sites());
         let end = recover(&fresh, &self.site, &vec![(1, Arc::new(self.disk.clone()) as _)], |_| {});
         end.map_err(|error| broken("a journal can be folded again", "rows", error))?;
+        self.recover_others(&fresh)?;
         for (table, name) in (0..).zip(TABLE_NAMES) {
             let (found, expected) = (dump(rows.tables(), table), dump(fresh.tables(), table));
             if found != expected {
@@ -378,19 +489,30 @@ impl Machine {
         Ok(())
     }
 
-    fn write(&mut self, changes: &Changes, folded: &Folded) -> Kept {
+    /// Writes rows, and remembers what was written: a stop may take the tables back to before.
+    fn keep_write(&mut self, site: &SiteId, changes: &Changes, folded: &Folded) -> Kept {
         let Some(running) = &self.running else { return Ok(()) };
         let rows = running.step.rows();
-        if self.plant == Some(Plant::SkipTables) && self.chance.happens(0.05) {
+        if self.plant == Some(Plant::SkipForeign) && *site != self.site && self.chance.happens(0.05) {
             return Ok(());
         }
-        let written = rows.write(changes, folded.encode(), &self.site);
+        let written = rows.write(changes, folded.encode(), site);
         written.map_err(|error| broken("tables in memory can be written", "a write", error))?;
-        self.written.push((changes.clone(), folded.encode()));
+        self.written.push((site.clone(), changes.clone(), folded.encode()));
         if self.written.len() > 200 {
             self.images = vec![copy(rows.tables())];
             self.written.clear();
         }
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &Changes, folded: &Folded) -> Kept {
+        if self.plant == Some(Plant::SkipTables) && self.chance.happens(0.05) {
+            return Ok(());
+        }
+        self.keep_write(&self.site.clone(), changes, folded)?;
+        let Some(running) = &self.running else { return Ok(()) };
+        let rows = running.step.rows();
         match self.plant {
             Some(Plant::ForgetKey) => {
                 let mut batch = Batch::new();
@@ -431,11 +553,11 @@ impl Machine {
             }
         };
         let tables = copy(&self.images[image]);
-        let rows = WriterRows::new(tables.clone(), vec![self.site.clone()]);
-        for (changes, folded) in &self.written[..writes] {
-            rows.write(changes, folded.clone(), &self.site).expect("tables in memory take every write");
+        let rows = WriterRows::new(tables.clone(), self.sites());
+        for (site, changes, folded) in &self.written[..writes] {
+            rows.write(changes, folded.clone(), site).expect("tables in memory take every write");
         }
-        if let Some((changes, _)) = self.written.get(writes).filter(|_| self.chance.happens(0.5)) {
+        if let Some((_, changes, _)) = self.written.get(writes).filter(|_| self.chance.happens(0.5)) {
             // Tables are emptied before the batch that fills them again.
             for table in changes.emptied() {
                 tables.clear(tables::Table(table.0)).expect("tables in memory can be emptied");
@@ -445,16 +567,13 @@ impl Machine {
     }
 
     fn plant_lose_group(&mut self) {
+        if self.plant == Some(Plant::LoseCopy) {
+            self.copies.values_mut().for_each(|disk| *disk = shortened(disk));
+        }
         if self.plant != Some(Plant::LoseGroup) || self.chance.happens(0.5) || self.disk.end() == 0 {
             return;
         }
-        let groups = self.disk.read(0, usize::MAX, usize::MAX).expect("a disk in memory can be read");
-        let shorter = MemoryDisk::new();
-        for (_, group) in &groups[..groups.len() - 1] {
-            shorter.write(group).expect("a new disk has room");
-        }
-        shorter.sync().expect("no fault was set");
-        self.disk = shorter;
+        self.disk = shortened(&self.disk);
         self.images = vec![in_memory()];
         self.written.clear();
     }
@@ -467,7 +586,7 @@ impl Machine {
         let Some((_, bytes)) = last.first() else { return Ok(()) };
         let group = group::decode(bytes).map_err(|error| broken("planted", "a group", error))?;
         let changes = fold::changes_of(rows, &group).map_err(|error| broken("planted", "changes", error))?;
-        debug_assert_eq!(Digest::of(bytes), end.digest);
+        debug_assert_eq!(group::digest(bytes), end.digest);
         rows.write(&changes, end.encode(), &self.site).map_err(|error| broken("planted", "a write", error))
     }
 }
@@ -497,6 +616,17 @@ impl Running {
 
 fn as_decided(answers: &[(Asker, Result<Answer, NotDone>)]) -> Vec<Decided<'_>> {
     answers.iter().map(|(asker, answer)| Decided { id: &asker.id, answer }).collect()
+}
+
+/// A disk without the newest group.
+fn shortened(disk: &MemoryDisk) -> MemoryDisk {
+    let groups = disk.read(0, usize::MAX, usize::MAX).expect("a disk in memory can be read");
+    let shorter = MemoryDisk::new();
+    for (_, group) in &groups[..groups.len().saturating_sub(1)] {
+        shorter.write(group).expect("a new disk has room");
+    }
+    shorter.sync().expect("no fault was set");
+    shorter
 }
 
 /// A copy that shares nothing with the tables.

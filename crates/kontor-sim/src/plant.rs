@@ -22,11 +22,17 @@ pub enum Plant {
     SkipTables,
     /// A start leaves the last group of the journal out.
     StopShort,
+    /// A crash takes the newest groups that were kept of other sites with it.
+    LoseCopy,
+    /// Some rows of other sites are not written to the tables, and later ones are.
+    SkipForeign,
+    /// Groups of other sites are folded, and some are not kept.
+    FoldUnkept,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AckBeforeSync,
         Self::LoseGroup,
         Self::ForgetKey,
@@ -36,5 +42,13 @@ impl Plant {
         Self::ForgetHolds,
         Self::SkipTables,
         Self::StopShort,
+        Self::LoseCopy,
+        Self::SkipForeign,
+        Self::FoldUnkept,
     ];
+
+    /// Whether only worlds of several sites can show it: every fourth.
+    pub fn is_between_sites(self) -> bool {
+        matches!(self, Self::LoseCopy | Self::SkipForeign | Self::FoldUnkept)
+    }
 }

@@ -1,10 +1,11 @@
-//! The world of one seed: one site on one machine, clients, a network between them, and whatever
-//! goes wrong. One thread, one list of what happens next, made-up time.
+//! The world of one site: its machine, clients, a network between them, and whatever goes wrong. One
+//! thread, one list of what happens next, made-up time.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use kontor_core::command::{Command, Request};
-use kontor_core::id::{RequestId, SiteId};
+use kontor_core::id::{Actor, RequestId, SiteId};
 use kontor_core::reservation::ReservationStatus;
 use kontor_site::step::{Answer, Input, NotDone};
 use kontor_storage::journal::JournalReader;
@@ -27,6 +28,9 @@ const TRIES_MAX: u32 = 8;
 
 /// What may happen, when nothing goes wrong any more, until one more question is answered.
 const EVENTS_PER_ANSWER: usize = 20;
+
+/// Stands for a client that is told nothing.
+const NOBODY: usize = usize::MAX;
 
 /// Crowds of holds in one world. The oracle adds up every hold for every question, so they are what
 /// takes long.
@@ -57,7 +61,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) figures: Figures,
     oracle: Oracle,
-    machine: Machine,
+    pub(crate) machine: Machine,
     clients: Vec<Client>,
     board: Board,
     coming: BTreeMap<(u64, u64), Next>,
@@ -78,19 +82,27 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, intentions: u64, plant: Option<Plant>, trace: Trace) -> Self {
-        let mut chance = Chance::of(seed, "world");
-        let weather = Weather::draw(&mut chance);
-        let board = Board::draw(&mut chance, &weather);
-        let site = SiteId::parse("main").expect("a short word is a site");
+    /// Of the first of `sites`, which reads the journals of the others.
+    pub(crate) fn new(
+        seed: u64,
+        weather: Weather,
+        mut chance: Chance,
+        intentions: u64,
+        plant: Option<Plant>,
+        trace: Trace,
+        sites: &[SiteId],
+    ) -> Self {
+        let site = sites[0].clone();
+        let prefix = if sites.len() == 1 { String::new() } else { format!("{site}-") };
+        let board = Board::draw(&mut chance, &weather, &prefix);
         let clients = (0..usize::try_from(weather.clients).unwrap_or(1)).map(|number| Client::new(seed, number));
         Self {
             chance,
             network: Chance::of(seed, "network"),
             trace,
             figures: Figures::default(),
-            oracle: Oracle::new(site.clone()),
-            machine: Machine::new(site, Chance::of(seed, "machine"), plant),
+            oracle: Oracle::new(site, prefix),
+            machine: Machine::new(sites, Chance::of(seed, "machine"), plant),
             clients: clients.collect(),
             board,
             coming: BTreeMap::new(),
@@ -110,8 +122,8 @@ impl World {
         }
     }
 
-    /// Lives through the world, and checks what must hold all along and in the end.
-    pub(crate) fn run(&mut self) -> Kept {
+    /// The first things that will happen.
+    pub(crate) fn begin(&mut self) {
         self.trace.line(0, format_args!("weather {:?}", self.weather));
         self.after(0, Next::Start);
         for client in 0..self.clients.len() {
@@ -120,16 +132,59 @@ impl World {
             let first = opening + self.chance.around(self.weather.think_us);
             self.wake(client, first);
         }
-        while !self.calm {
-            self.happen()?;
-            if self.figures.intentions >= self.intentions {
-                self.calm_down();
-            }
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_us(&self) -> Option<u64> {
+        self.coming.first_key_value().map(|((at_us, _), _)| *at_us)
+    }
+
+    /// The next thing happens; things calm down when clients have set out often enough.
+    pub(crate) fn live_on(&mut self) -> Kept {
+        self.happen()?;
+        if !self.calm && self.figures.intentions >= self.intentions {
+            self.calm_down();
         }
+        Ok(())
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.calm
+    }
+
+    /// Everybody learns what became of what they asked for, and what was held ends.
+    pub(crate) fn wind_up(&mut self) -> Kept {
         self.quiesce()?;
         self.ask_all_again()?;
-        self.let_holds_run_out()?;
-        self.finish()
+        self.let_holds_run_out()
+    }
+
+    /// Somebody who is no client wants something that only the sites among themselves can judge.
+    pub(crate) fn somebody_wants(&mut self, at_us: u64, command: Command) -> Kept {
+        self.now_us = self.now_us.max(at_us);
+        let id = RequestId::parse(format!("common-{}", self.next_number())).expect("a short word is a request id");
+        let actor = Actor::parse("key:common").expect("a short word is an actor");
+        let fresh_id = self.network.bytes();
+        let request = Request { command, actor, request_id: id.clone(), idempotency: None, fresh_id };
+        self.oracle.asked(&request);
+        if self.machine.running.is_none() {
+            return Ok(());
+        }
+        self.trace.line(self.now_us, format_args!("{id} {:?}", request.command));
+        let asker = Asker { client: NOBODY, intent: 0, id };
+        if self.machine.arrive(asker, request, self.weather.queue_max) { self.work(None) } else { Ok(()) }
+    }
+
+    /// Groups of another site arrive.
+    pub(crate) fn groups_arrive(&mut self, at_us: u64, of: &SiteId, groups: &[Bytes]) -> Kept {
+        self.now_us = self.now_us.max(at_us);
+        if self.machine.running.is_none() {
+            return Ok(());
+        }
+        let kept = self.machine.bring(of, groups);
+        self.trace.line(self.now_us, format_args!("{} groups of {of} arrive, it is kept up to {kept}", groups.len()));
+        self.work(None)
     }
 
     /// The next thing happens. Answers `false` if nothing is to happen any more.
@@ -269,6 +324,9 @@ impl World {
     }
 
     fn answer(&mut self, client: usize, intent: usize, id: &RequestId, answer: Result<Answer, NotDone>) {
+        if client == NOBODY {
+            return;
+        }
         let what = match &answer {
             Ok(told) if told.replayed => {
                 self.figures.replayed += 1;
@@ -463,7 +521,7 @@ impl World {
 
     fn set_disk_full(&mut self, full: bool) {
         self.disk_full = full;
-        self.machine.disk.set_full(full);
+        self.machine.set_full(full);
     }
 
     /// From now on nothing goes wrong, and nobody wants anything new.
@@ -534,7 +592,8 @@ impl World {
         Ok(())
     }
 
-    fn finish(&mut self) -> Kept {
+    /// What must hold in the end.
+    pub(crate) fn finish(&mut self) -> Kept {
         same("the site runs in the end", &true, &self.machine.is_idle())?;
         if let Some(rows) = self.machine.rows() {
             self.oracle.compare_all(rows)?;

@@ -122,7 +122,7 @@ impl Oracle {
         let mut products: Vec<ProductId> = Vec::new();
         scan(rows, Table::CATALOG, kontor_core::record::Key::new(), |key, _| {
             let id = kontor_core::record::KeyParts(key).text().and_then(|id| ProductId::parse(id).ok());
-            products.extend(id);
+            products.extend(id.filter(|id| id.as_str().starts_with(&self.prefix)));
             Ok(())
         })?;
         same("there are the products that were told", &self.shop.products.keys().cloned().collect(), &products)?;

@@ -10,7 +10,7 @@ pub(crate) mod shop;
 
 use std::collections::BTreeMap;
 
-use kontor_core::command::Request;
+use kontor_core::command::{Command, Request};
 use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Digest, Group};
 use kontor_core::id::{Position, RequestId, SiteId};
@@ -54,6 +54,8 @@ const REMEMBERED_DAYS: u64 = 7;
 /// The judge of one site.
 pub(crate) struct Oracle {
     site: SiteId,
+    /// What all names of this site begin with, where there are others.
+    prefix: String,
     shop: Shop,
     /// Every group that is durable, by seq from 1, and when it was decided.
     durable: Vec<(Digest, SiteTime)>,
@@ -95,9 +97,10 @@ pub(crate) struct Decided<'a> {
 
 impl Oracle {
     /// Of a site whose journal is empty.
-    pub(crate) fn new(site: SiteId) -> Self {
+    pub(crate) fn new(site: SiteId, prefix: String) -> Self {
         Self {
             site,
+            prefix,
             shop: Shop::default(),
             durable: Vec::new(),
             acknowledged: 0,
@@ -176,7 +179,7 @@ impl Oracle {
     pub(crate) fn restarted(&mut self, journal: &dyn JournalReader) -> Kept<u64> {
         let groups = journal.read(0, usize::MAX, usize::MAX);
         let groups = groups.map_err(|error| broken("a journal can be read", "groups", error))?;
-        let digests: Vec<Digest> = groups.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
+        let digests: Vec<Digest> = groups.iter().map(|(_, bytes)| group::digest(bytes)).collect();
         let acknowledged: Vec<Digest> = self.durable.iter().map(|(digest, _)| *digest).collect();
         if !digests.starts_with(&acknowledged) {
             let kept = digests.iter().zip(&acknowledged).take_while(|(kept, told)| kept == told).count();
@@ -201,7 +204,7 @@ impl Oracle {
     fn book(&mut self, pending: &Pending, answers: Option<&[Decided<'_>]>) -> Kept<Vec<ShelfKey>> {
         let Pending { bytes, group } = pending;
         let header = &group.header;
-        self.durable.push((Digest::of(bytes), header.time));
+        self.durable.push((group::digest(bytes), header.time));
         let mut touched = Vec::new();
         let mut entries = (0..).zip(&group.entries).peekable();
         let booked =
@@ -297,6 +300,9 @@ impl Oracle {
         for ended in freed {
             self.hold_ran_out(ended, booked, touched)?;
         }
+        if is_common(&request.command) {
+            return Ok(());
+        }
         let objections = self.shop.objections(&request.command, booked.at);
         if !objections.is_empty() {
             let found = format!("done: {:?}", request.command);
@@ -320,6 +326,9 @@ impl Oracle {
         let Some(request) = self.asked.get(decided.id) else {
             return Err(broken("nobody is answered who did not ask", "a request", decided.id));
         };
+        if is_common(&request.command) {
+            return Ok(());
+        }
         let remembered = request.idempotency.and_then(|key| Some((key, self.remembered(&key.scope, now)?)));
         match (decided.answer, remembered) {
             (Ok(told), Some((key, before))) if told.replayed && before.fingerprint == key.fingerprint => {
@@ -365,6 +374,13 @@ impl Oracle {
         let kept = self.answered.get(scope)?;
         (kept.recorded_at.day() + REMEMBERED_DAYS >= now.day()).then_some(kept)
     }
+}
+
+/// Whether the command is about a product that several sites edit. What it leads to depends on what was
+/// read of the others: that they end with equal rows is judged among them.
+fn is_common(command: &Command) -> bool {
+    let Command::EditProduct { id, .. } = command else { return false };
+    id.as_str().starts_with("common-")
 }
 
 fn is_own(entry: &Entry) -> bool {

@@ -1,0 +1,308 @@
+//! The sites of one world and the links between them. Most worlds have one site and no link.
+//!
+//! Each site lives in a [`World`] of its own with its own troubles; what happens next in any of them
+//! happens next. They ask each other for groups as a peer would, simply: the session that does it well is
+//! not here.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kontor_core::command::Command;
+use kontor_core::group;
+use kontor_core::id::{ProductId, SiteId, Sku};
+use kontor_core::product::edit::{ProductEdit, VariantEdit};
+use kontor_core::product::{Selling, Status};
+use kontor_core::record::{TABLE_NAMES, Table, decode};
+use kontor_core::site::SiteRow;
+use kontor_core::text::Title;
+use kontor_core::view::{KeyRange, View};
+use kontor_storage::journal::JournalReader;
+
+use crate::chance::Chance;
+use crate::figures::Figures;
+use crate::oracle::{Kept, broken, same};
+use crate::plant::Plant;
+use crate::trace::Trace;
+use crate::weather::Weather;
+use crate::world::World;
+
+const NAMES: [&str; 3] = ["main", "west", "store"];
+
+/// Tables whose rows are equal wherever as much has been read. Of `sites` the day is its own business.
+const SHARED: [&str; 13] = [
+    "products",
+    "claims",
+    "catalog",
+    "items",
+    "locations",
+    "stock",
+    "movements",
+    "seen",
+    "listings",
+    "market_listings",
+    "revisions",
+    "gtins",
+    "index",
+];
+
+/// Something on its way between two sites.
+#[derive(Debug)]
+enum Message {
+    /// The reader wants what comes after a group.
+    Wanted { reader: usize, source: usize, after: u64 },
+    /// The source gives it.
+    Groups { reader: usize, source: usize, groups: Vec<Bytes> },
+}
+
+pub(crate) struct Sites {
+    names: Vec<SiteId>,
+    worlds: Vec<World>,
+    chance: Chance,
+    trace: Trace,
+    figures: Figures,
+    on_the_way: BTreeMap<(u64, u64), Message>,
+    counter: u64,
+    loss: f64,
+    latency_us: u64,
+    /// That something is asked for after something has happened.
+    asking: f64,
+    /// That a link is cut when it is used.
+    cutting: f64,
+    /// Links, by sender and receiver, that carry nothing for so many more messages.
+    cut: BTreeMap<(usize, usize), u64>,
+}
+
+impl Sites {
+    /// The world of a seed. In every fourth there is more than one site.
+    pub(crate) fn new(seed: u64, intentions: u64, plant: Option<Plant>, trace: &Trace) -> Self {
+        let mut chance = Chance::of(seed, "links");
+        let count = if seed % 4 == 3 { 2 + usize::from(chance.happens(0.5)) } else { 1 };
+        let names: Vec<SiteId> =
+            NAMES[..count].iter().map(|name| SiteId::parse(*name).expect("a short word is a site")).collect();
+        let mut drawn = Chance::of(seed, "world");
+        let weather = Weather::draw(&mut drawn);
+        let worlds = (0..count).map(|number| {
+            // The same weather everywhere, so that nobody is done before others have begun.
+            let mut sites = names.clone();
+            sites.swap(0, number);
+            let own = seed.wrapping_add((number as u64) << 48);
+            let chance = if number == 0 { drawn.clone() } else { Chance::of(own, "world") };
+            let trace = if count == 1 { trace.clone() } else { trace.named(names[number].as_str()) };
+            let plant = plant.filter(|_| number == 0);
+            World::new(own, weather.clone(), chance, intentions / count as u64, plant, trace, &sites)
+        });
+        Self {
+            worlds: worlds.collect(),
+            trace: trace.clone(),
+            figures: Figures::default(),
+            on_the_way: BTreeMap::new(),
+            counter: 0,
+            loss: [0.0, 0.05, 0.3][usize::try_from(chance.within(0..3)).unwrap_or(0)],
+            latency_us: weather.latency_us * chance.within(1..20),
+            asking: [0.02, 0.2, 0.8][usize::try_from(chance.within(0..3)).unwrap_or(0)],
+            cutting: [0.0, 0.01, 0.05][usize::try_from(chance.within(0..3)).unwrap_or(0)],
+            cut: BTreeMap::new(),
+            chance,
+            names,
+        }
+    }
+
+    /// What happened, at all sites together.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut total = self.figures;
+        self.worlds.iter().for_each(|world| total += world.figures);
+        total
+    }
+
+    /// Lives through the world, and checks what must hold all along and in the end.
+    pub(crate) fn run(&mut self) -> Kept {
+        self.worlds.iter_mut().for_each(World::begin);
+        while self.worlds.iter().any(|world| !world.is_calm()) {
+            let next = (0..).zip(&self.worlds).filter_map(|(at, world): (usize, _)| Some((world.next_us()?, at))).min();
+            let Some((at_us, at)) = next else { return Err(broken("something happens next", "a site", "nothing")) };
+            match self.on_the_way.first_key_value() {
+                Some(((arrives_us, _), _)) if *arrives_us <= at_us => self.message_arrives()?,
+                _ => {
+                    self.worlds[at].live_on()?;
+                    self.talk(at_us)?;
+                }
+            }
+        }
+        self.worlds.iter_mut().try_for_each(World::wind_up)?;
+        self.read_all()?;
+        self.worlds.iter_mut().try_for_each(World::finish)?;
+        self.compare()
+    }
+
+    /// After something has happened at some site, somebody may ask somebody, or edit what is common.
+    fn talk(&mut self, now_us: u64) -> Kept {
+        let count = self.names.len() as u64;
+        if count == 1 {
+            return Ok(());
+        }
+        let some = |chance: &mut Chance| usize::try_from(chance.within(0..count)).unwrap_or(0);
+        if self.chance.happens(self.asking) {
+            let (reader, source) = (some(&mut self.chance), some(&mut self.chance));
+            if let Some(after) = self.worlds[reader].machine.kept(&self.names[source]) {
+                self.figures.polls += 1;
+                self.send(now_us, reader, source, || Message::Wanted { reader, source, after });
+            }
+        }
+        if self.chance.happens(0.05) {
+            self.figures.common_edits += 1;
+            let (site, command) = (some(&mut self.chance), self.common_edit());
+            self.worlds[site].somebody_wants(now_us, command)?;
+        }
+        Ok(())
+    }
+
+    /// A message sets out: it arrives once, twice or never, perhaps after one that set out later.
+    fn send(&mut self, now_us: u64, from: usize, to: usize, message: impl Fn() -> Message) {
+        if let Some(left) = self.cut.get_mut(&(from, to)).filter(|left| **left > 0) {
+            *left -= 1;
+            self.figures.lost += 1;
+            return;
+        }
+        if self.chance.happens(self.cutting) {
+            self.figures.links_cut += 1;
+            self.cut.insert((from, to), self.chance.within(1..60));
+            self.trace.line(now_us, format_args!("the link from {} to {} is cut", self.names[from], self.names[to]));
+        }
+        let times = match () {
+            () if self.chance.happens(self.loss) => 0,
+            () if self.chance.happens(0.1) => 2,
+            () => 1,
+        };
+        self.figures.lost += u64::from(times == 0);
+        self.figures.duplicated += u64::from(times == 2);
+        for _ in 0..times {
+            let late = if self.chance.happens(0.05) { 50 } else { 1 };
+            let arrives_us = now_us + 1 + self.chance.around(self.latency_us * late);
+            self.counter += 1;
+            self.on_the_way.insert((arrives_us, self.counter), message());
+        }
+    }
+
+    fn message_arrives(&mut self) -> Kept {
+        let Some(((now_us, _), message)) = self.on_the_way.pop_first() else { return Ok(()) };
+        match message {
+            Message::Wanted { reader, source, after } => {
+                let most = usize::try_from(self.chance.within(1..40)).unwrap_or(1);
+                let groups = self.worlds[source].machine.shared_after(after, most);
+                if !groups.is_empty() {
+                    self.send(now_us, source, reader, || {
+                        let groups = groups.clone();
+                        Message::Groups { reader, source, groups }
+                    });
+                }
+                Ok(())
+            }
+            Message::Groups { reader, source, groups } => {
+                self.figures.brought += groups.len() as u64;
+                self.worlds[reader].groups_arrive(now_us, &self.names[source], &groups)
+            }
+        }
+    }
+
+    /// Links are healed: everybody reads everything.
+    fn read_all(&mut self) -> Kept {
+        for (reader, source) in self.links() {
+            let (name, mut rounds) = (self.names[source].clone(), 0);
+            while self.worlds[reader].machine.folded(&name) < self.worlds[source].machine.disk.end() {
+                rounds += 1;
+                let kept = self.worlds[reader].machine.kept(&name).unwrap_or(0);
+                let groups = self.worlds[source].machine.shared_after(kept, 100);
+                self.worlds[reader].groups_arrive(0, &name, &groups)?;
+                if rounds > 10_000 {
+                    let reader = &self.names[reader];
+                    return Err(broken("when links are healed, everybody reads everything", "all", (reader, name)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is kept of a journal is the journal, what was seen was there, and shared rows are equal.
+    fn compare(&self) -> Kept {
+        for (reader, source) in self.links() {
+            let journal = self.worlds[source].machine.groups()?.into_iter();
+            let cut = journal.map(|(seq, bytes)| (seq, bytes.slice(..group::shared(&bytes).map_or(0, <[u8]>::len))));
+            let kept = self.worlds[reader].machine.copies_of(&self.names[source])?;
+            same("what is kept of a journal is the journal, cut", &cut.collect::<Vec<_>>(), &kept)?;
+        }
+        for (writer, of) in self.links() {
+            let (seen_of, mut last) = (self.worlds[of].machine.groups()?, 0);
+            for (_, bytes) in self.worlds[writer].machine.groups()? {
+                let header = group::decode_header(&bytes);
+                let header = header.map_err(|error| broken("a group can be read", "a group", error))?;
+                for seen in header.seen.into_iter().filter(|seen| seen.site == self.names[of]) {
+                    let there = seen_of.iter().find(|(seq, _)| *seq == seen.seq).map(|(_, bytes)| group::digest(bytes));
+                    same("what a group says to have seen was there", &there, &Some(seen.digest))?;
+                    same("a group says what is new, and no other", &true, &(seen.seq > last))?;
+                    last = seen.seq;
+                }
+            }
+        }
+        let rows: Vec<_> = self.worlds.iter().map(shared_rows).collect::<Kept<_>>()?;
+        for (number, other) in rows.iter().enumerate().skip(1) {
+            let differ = rows[0].iter().zip(other).find(|(one, other)| one != other);
+            let promise = format!("shared rows are equal at {} and {}", self.names[0], self.names[number]);
+            same(&promise, &(rows[0].len(), None), &(other.len(), differ))?;
+        }
+        Ok(())
+    }
+
+    /// Every reader with every other site.
+    fn links(&self) -> Vec<(usize, usize)> {
+        let count = self.names.len();
+        (0..count).flat_map(|one| (0..count).map(move |other| (one, other))).filter(|(a, b)| a != b).collect()
+    }
+
+    fn common_edit(&mut self) -> Command {
+        let chance = &mut self.chance;
+        let name = format!("common-{}", chance.within(0..3));
+        let id = ProductId::parse(name.as_str()).expect("a short word is a product id");
+        let sku = |chance: &mut Chance| {
+            let number = chance.within(0..3);
+            Sku::parse(if number == 0 { name.clone() } else { format!("common-sku-{number}") }).expect("a short word")
+        };
+        let title = Title::parse(format!("Title {}", chance.within(0..1_000))).expect("a short text is a title");
+        let status = |status| ProductEdit { status: Some(status), ..ProductEdit::default() };
+        let variant = |chance: &mut Chance| {
+            let title = Title::parse(format!("Variant {}", chance.within(0..9))).expect("a short text is a title");
+            VariantEdit { title: Some(Some(title)), ..VariantEdit::of(sku(chance)) }
+        };
+        match chance.within(0..8) {
+            0 => Command::create_product(Some(id), sku(chance), title, Selling::default()),
+            1 => Command::add_variant(id, variant(chance)),
+            2 => {
+                let variants = vec![variant(chance)];
+                Command::change_product(id, ProductEdit { variants, ..ProductEdit::default() }, None)
+            }
+            3 => Command::change_product(id, status(Status::Archived), None),
+            4 => Command::change_product(id, status(Status::Active), None),
+            _ => Command::change_product(id, ProductEdit { title: Some(title), ..ProductEdit::default() }, None),
+        }
+    }
+}
+
+type Row = (&'static str, Vec<u8>, Vec<u8>);
+
+fn shared_rows(world: &World) -> Kept<Vec<Row>> {
+    let Some(rows) = world.machine.rows() else { return Err(broken("the site runs in the end", "rows", "none")) };
+    let mut found = Vec::new();
+    for (table, name) in (0..).zip(TABLE_NAMES).filter(|(_, name)| *name == "sites" || SHARED.contains(name)) {
+        let mut each = |key: &[u8], value: &Bytes| {
+            let stamp = decode::<SiteRow>(Table(table), value).map(|row| row.stamp.0.to_be_bytes().to_vec());
+            let value = if name == "sites" { stamp.unwrap_or_default() } else { value.to_vec() };
+            // A site that has edited nothing has a row at home, for its day, and none elsewhere.
+            if name != "sites" || value != [0; 8] {
+                found.push((name, key.to_vec(), value));
+            }
+            true
+        };
+        let range = KeyRange { from: &[], before: &[u8::MAX; 300] };
+        rows.scan(Table(table), range, &mut each).map_err(|error| broken("rows can be read", "rows", error))?;
+    }
+    Ok(found)
+}
