@@ -14,7 +14,8 @@ use crate::record::{Derived, EMPTY, Key, KeyParts, Primary, Table, encode};
 use crate::view::{KeyRange, View, ViewError, derived, rows_of_sites};
 
 /// Recomputes the merged product and all that follows from it: what a sale must know of its SKUs, of
-/// those before and those now; the uses of its GTINs; and, if it was made or deleted, its listings.
+/// those before and those now; the uses of its GTINs; and, if it was made or deleted or has another rule,
+/// its listings.
 pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId, ends: bool) -> Result<(), ViewError> {
     let before: Option<Product> = derived(rows, id)?;
     let now = merged(rows, id)?;
@@ -33,7 +34,10 @@ pub(crate) fn product(rows: &mut Overlay<'_>, id: &ProductId, ends: bool) -> Res
         }
     }
     gone.difference(&there).try_for_each(|sku| given_up(rows, sku, id))?;
-    if ends {
+    // A rule decides the conflicts of listings too, and a deletion that lost a conflict ends them as little
+    // as it ends the product.
+    let rule = |product: &Option<Product>| product.as_ref().map(|product| product.rule.clone());
+    if ends || rule(&before) != rule(&now) {
         markets(rows, id)?.iter().try_for_each(|market| listing(rows, id, market))?;
     }
     Ok(())

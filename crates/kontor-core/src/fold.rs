@@ -323,6 +323,10 @@ impl SiteRows<'_, '_> {
     fn product_edited(&mut self, edited: &Arc<ProductEdited>, entry: &Entry) -> Result<(), ViewError> {
         let ProductEdited { id, stamp, seen, edit, .. } = &**edited;
         let mut sibling = self.get::<Sibling>(id)?.unwrap_or_default();
+        if edit.present.is_some() {
+            // What is made anew or deleted lays no claim to what it had.
+            sibling.variants.keys().for_each(|sku| self.delete::<Claim>((sku, id)));
+        }
         for sku in sibling.take(edit, Made { stamp: *stamp, seen, at: self.at.time }) {
             self.put::<Claim>((&sku, id), &Claim);
         }

@@ -7,7 +7,7 @@ use kontor_core::access::Role;
 use kontor_core::command::{Change, Command, Context, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::decide::{Decision, decide};
 use kontor_core::event::{Entry, Event, Moved};
-use kontor_core::group::{self, GroupBody, GroupHeader};
+use kontor_core::group::{self, Digest, GroupBody, GroupHeader};
 use kontor_core::id::{Actor, LocationId, ProductId, RequestId, ReservationId, SiteId, Sku};
 use kontor_core::movement::{Movement, MovementKind, UsedReference};
 use kontor_core::overlay::Overlay;
@@ -47,7 +47,7 @@ fn a_site_that_keeps_the_rules_breaks_none() {
 
 #[test]
 fn a_broken_chain_is_found() {
-    finds(&["chain"], |books| books.group_with(|header| header.previous = group::Digest([7; 32])));
+    finds(&["chain"], |books| books.group_with(|header| header.previous = Digest([7; 32])));
     finds(&["chain"], |books| books.group_with(|header| header.seq += 1));
     finds(&["chain"], |books| books.group_with(|header| header.site = SiteId::parse("west").unwrap()));
     finds(&["chain"], |books| books.journal.push(vec![group::FORMAT + 1, 0]));
@@ -286,7 +286,7 @@ fn rows_that_do_not_add_up_are_found() {
             let row: Reservation = decode(Reservation::TABLE, &value).unwrap();
             rows.put(Reservation::TABLE.0, key, &Reservation { status: ReservationStatus::Released, ..row });
         }),
-        (&["catalog"], |rows| {
+        (&["catalog", "index"], |rows| {
             let key = Product::key(&apples()).into_bytes();
             let row: Product = decode(Product::TABLE, &rows.get(Product::TABLE.0, &key)).unwrap();
             rows.put(Product::TABLE.0, key, &Product { title: title("Pears"), ..row });
@@ -301,6 +301,12 @@ fn rows_that_do_not_add_up_are_found() {
         (&["claims"], |rows| {
             rows.put(Claim::TABLE.0, own(Claim::key((&sku("PEAR"), &apples())).into_bytes()), &Claim);
         }),
+        (&["index"], |rows| {
+            let first = rows.0.snapshot().prefix(Table(kontor_core::record::Table::INDEX.0), &[]).next();
+            rows.delete_row(kontor_core::record::Table::INDEX.0, first.unwrap().unwrap().0.to_vec());
+        }),
+        (&["index"], |rows| rows.put(kontor_core::record::Table::INDEX.0, b"\x01pears\0pears\0".to_vec(), &())),
+        (&["index"], |rows| rows.put(kontor_core::record::Table::GTINS.0, b"00000096385074P\0P\0".to_vec(), &())),
         (&["references"], |rows| {
             rows.each::<UsedReference>(|rows, key, _| rows.delete_row(UsedReference::TABLE.0, key));
         }),
@@ -456,12 +462,12 @@ impl Books {
             epoch: 1,
             writer: 1,
             time: self.now,
-            previous: self.journal.last().map(|bytes| group::digest(bytes)).unwrap_or_default(),
+            previous: self.journal.last().map(|bytes| Digest::of(bytes)).unwrap_or_default(),
             seen: Vec::new(),
         };
         edit(&mut header);
         let bytes = packed(&header, &entries);
-        let folded = Folded { term: 1, seq: header.seq, last: 0, digest: group::digest(&bytes), time: header.time };
+        let folded = Folded { term: 1, seq: header.seq, last: 0, digest: Digest::of(&bytes), time: header.time };
         let mut changes = Overlay::new(&self.rows);
         // What cannot be folded stays in the journal alone.
         if kontor_core::fold::fold(&mut changes, &group::decode(&bytes).unwrap()).is_ok() {
@@ -485,17 +491,13 @@ impl Books {
     }
 
     fn archive(&self) -> Command {
-        Command::change_product(
-            apples(),
-            ProductEdit { status: Some(Status::Archived), ..ProductEdit::default() },
-            None,
-        )
+        let edit = ProductEdit { status: Some(Status::Archived), ..ProductEdit::default() };
+        Command::change_product(apples(), edit, None)
     }
 
     fn sells(&mut self, selling: Selling) {
-        let (id, sku) = (apples(), apple());
-        let variant = VariantEdit { selling: Some(selling.into()), ..VariantEdit::of(sku) };
-        self.does(Command::change_product(id, ProductEdit { variants: vec![variant], ..ProductEdit::default() }, None));
+        let variants = vec![VariantEdit { selling: Some(selling.into()), ..VariantEdit::of(apple()) }];
+        self.does(Command::change_product(apples(), ProductEdit { variants, ..ProductEdit::default() }, None));
     }
 
     /// A line that says what is there after it, and takes as much off what is available.
@@ -620,9 +622,7 @@ impl Kept for Moved {
 
 fn packed(header: &GroupHeader, entries: &[Entry]) -> Vec<u8> {
     let mut body = GroupBody::default();
-    for mut entry in entries.iter().cloned() {
-        body.push(&mut entry);
-    }
+    entries.iter().for_each(|entry| body.push(&group::encode_entry(entry)));
     group::encode(header, &body)
 }
 

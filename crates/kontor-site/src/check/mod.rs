@@ -60,13 +60,15 @@ pub enum Rule {
     Catalog,
     /// SKUs are claimed by who uses them.
     Claims,
+    /// Products are found by what they are.
+    Index,
     /// The tables on disk are what the journal folds to.
     Tables,
 }
 
 impl Rule {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Chain,
         Self::Order,
         Self::Fold,
@@ -84,6 +86,7 @@ impl Rule {
         Self::Shares,
         Self::Catalog,
         Self::Claims,
+        Self::Index,
         Self::Tables,
     ];
 
@@ -107,6 +110,7 @@ impl Rule {
             Self::Shares => "shares",
             Self::Catalog => "catalog",
             Self::Claims => "claims",
+            Self::Index => "index",
             Self::Tables => "tables",
         }
     }
@@ -131,6 +135,7 @@ impl Rule {
             Self::Shares => "the shares of all sites add up to what is there (shelves)",
             Self::Catalog => "products and SKUs are what their edits add up to (products, SKUs)",
             Self::Claims => "a SKU is claimed by the products that use it (claims, variants)",
+            Self::Index => "products are found by what they are, and by nothing else (rows of the index)",
             Self::Tables => "the tables on disk are what the journal folds to (rows)",
         }
     }

@@ -2,10 +2,13 @@
 
 use kontor_core::derive;
 use kontor_core::id::{LocationId, ProductId, ReservationId, SiteId, Sku};
+use kontor_core::index;
 use kontor_core::location::Location;
 use kontor_core::movement::{Movement, UsedReference};
-use kontor_core::product::{Claim, Item, Product, Sibling};
-use kontor_core::record::{Key, KeyParts, Primary as _, Table, decode};
+use kontor_core::product::listing::Listing;
+use kontor_core::product::text::MarketId;
+use kontor_core::product::{Claim, GtinUse, Item, Product, Sibling};
+use kontor_core::record::{Derived as _, Key, KeyParts, Primary as _, Table, decode};
 use kontor_core::reservation::{Due, DueKey, Promise, PromiseKey, Reservation, ReservationLine, ReservationStatus};
 use kontor_core::stock::{Level, StockRow, quota};
 use kontor_core::time::SiteTime;
@@ -18,6 +21,7 @@ pub fn rows(rows: &dyn View, here: &SiteId, report: &mut Report) -> Result<(), V
     let look = Look { rows, here };
     look.products(report)?;
     look.claims(report)?;
+    look.index(report)?;
     look.shelves(report)?;
     look.ledger(report)?;
     look.promises(report)?;
@@ -99,6 +103,51 @@ impl Look<'_> {
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// The index and the list of GTINs hold what follows from the products and their listings, and no more.
+    fn index(&self, report: &mut Report) -> Result<(), ViewError> {
+        let (mut keys, mut uses) = (0, 0);
+        each(self.rows, Table::CATALOG, |key, value| {
+            let id = part(KeyParts(key).text().and_then(|id| ProductId::parse(id).ok()), "catalog")?;
+            let product: Product = decode(Table::CATALOG, value)?;
+            keys += self.is_found(&id, Table::INDEX, &index::keys(&id, &product), report)?;
+            let gtins = product.variants.iter().filter_map(|variant| Some((variant.gtin.as_ref()?, &variant.sku)));
+            let gtins = gtins.map(|(gtin, sku)| GtinUse::key((gtin, &id, sku)).into_bytes());
+            uses += self.is_found(&id, Table::GTINS, &gtins.collect::<Vec<_>>(), report)?;
+            Ok(())
+        })?;
+        let listings = each(self.rows, Table::MARKET_LISTINGS, |key, value| {
+            let mut parts = KeyParts(key);
+            let id = part(parts.text().and_then(|id| ProductId::parse(id).ok()), "market_listings")?;
+            let market = part(parts.text().and_then(|id| MarketId::parse(id).ok()), "market_listings")?;
+            let kept: Listing = decode(Table::MARKET_LISTINGS, value)?;
+            let now = derive::merged_listing(self.rows, &id, &market)?;
+            report.looked(Rule::Catalog, 1);
+            report.expect(Rule::Catalog, now.as_ref() == Some(&kept), || {
+                format!("product {id} in {market}: the merged row is not the merge of its siblings")
+            });
+            keys += self.is_found(&id, Table::INDEX, &index::listing_keys(&id, &market, &kept), report)?;
+            Ok(())
+        })?;
+        for (table, expected) in [(Table::INDEX, keys), (Table::GTINS, uses)] {
+            let found = each(self.rows, table, |_, _| Ok(()))?;
+            report.expect(Rule::Index, found == expected, || {
+                format!("table {}: there are {found} rows, and the products account for {expected}", table.name())
+            });
+        }
+        report.figure("listings", listings);
+        Ok(())
+    }
+
+    /// Looks for the keys of a product in a table of keys; answers how many there must be.
+    fn is_found(&self, id: &ProductId, table: Table, keys: &[Vec<u8>], report: &mut Report) -> Result<u64, ViewError> {
+        report.looked(Rule::Index, keys.len() as u64);
+        for key in keys {
+            let is_there = self.rows.get(table, key)?.is_some();
+            report.expect(Rule::Index, is_there, || format!("product {id}: table {} lacks a row of it", table.name()));
+        }
+        Ok(keys.len() as u64)
     }
 
     /// What a shelf says equals what its promises add up to, and its shares what is there.
