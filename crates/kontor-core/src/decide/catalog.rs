@@ -182,10 +182,9 @@ impl<'a> Desk<'a> {
             _ => Vec::new(),
         };
         let (set, back) = match &now {
-            Some(now) => {
-                let fields = open.iter().map(|conflict| conflict.field.clone()).collect();
-                edit.against(now, &fields)
-            }
+            // What lines before have settled of a dispute, the rows do not say: then all counts as disputed.
+            Some(now) if now.conflicts > 0 && self.products.contains_key(id) => edit.against(now, |_| true),
+            Some(now) => edit.against(now, |field| open.iter().any(|conflict| conflict.field == *field)),
             None => self.making(edit)?,
         };
         if set.is_empty() {
@@ -239,7 +238,9 @@ impl<'a> Desk<'a> {
         let before = siblings.iter().map(|(_, sibling)| sibling.revision).sum::<u64>();
         let before = on_desk.map_or(before, |listing| listing.revision);
         revision(expected, before)?;
-        if let Some(sku) = wanted.prices.keys().find(|sku| product.variant(sku).is_none()) {
+        // A price can be taken away from a variant that is gone.
+        let mut priced = wanted.prices.iter().filter(|(_, prices)| prices.values().any(Option::is_some));
+        if let Some((sku, _)) = priced.find(|(sku, _)| product.variant(sku).is_none()) {
             return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
         }
         if now.is_none() {
@@ -314,7 +315,7 @@ impl<'a> Desk<'a> {
         if edit.variants.iter().all(|variant| variant.present == Some(false)) {
             return Err(Refusal::Nothing { what: "variants" }.into());
         }
-        let (mut set, _) = edit.against(&Product::blank(title.clone()), &BTreeSet::new());
+        let (mut set, _) = edit.against(&Product::blank(title.clone()), |_| false);
         set.present = Some(true);
         set.title = Some(title.clone());
         Ok((set, ProductEdit { present: Some(false), ..ProductEdit::default() }))

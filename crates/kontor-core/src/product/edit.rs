@@ -103,10 +103,10 @@ impl ProductEdit {
     }
 
     /// What of this edit changes a product, and the edit that puts it back. Setting a field whose value
-    /// is `open`, disputed by concurrent edits, is a change also when it sets what shows now.
-    pub(crate) fn against(&self, now: &Product, open: &BTreeSet<Field>) -> (Self, Self) {
+    /// is open, disputed by concurrent edits, is a change also when it sets what shows now.
+    pub(crate) fn against(&self, now: &Product, is_open: impl Fn(&Field) -> bool) -> (Self, Self) {
         let (mut set, mut back) = (Self::default(), Self::default());
-        let is_open = |field: Field| !open.is_empty() && open.contains(&field);
+        let is_open = |field: Field| is_open(&field);
         if self.present == Some(false) {
             (set.present, back.present) = (Some(false), Some(true));
             return (set, back);
@@ -303,7 +303,8 @@ impl Product {
         }
     }
 
-    /// What a product becomes by an edit whose writer has seen all others: such an edit always wins.
+    /// What a product becomes by an edit whose writer has seen all others: such an edit always wins. (Only of
+    /// disputed fields that it does not set it does not say which value another rule shows.)
     /// `None` if there was none or if it is deleted.
     pub fn edited(now: Option<&Self>, edit: &ProductEdit, revision: u64, at: SiteTime) -> Option<Self> {
         if edit.present == Some(false) {

@@ -263,7 +263,7 @@ fn spell(at: SiteTime) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-fn told_of(answer: Answer) -> String {
+pub(crate) fn told_of(answer: Answer) -> String {
     let all = |events: &[Event]| match events {
         [] => "nothing".to_owned(),
         events => events.iter().map(told).collect::<Vec<_>>().join("; "),
@@ -326,7 +326,7 @@ fn no(refusal: &Refusal) -> String {
             ("reservation" | "name", Fact::Text(id)) if id.starts_with("res_") => {
                 hold_name(ReservationId::parse(&id).expect("an id"))
             }
-            ("sku" | "status_now" | "what" | "name" | "field" | "product_id", Fact::Text(text)) => text,
+            ("sku" | "option" | "status_now" | "what" | "name" | "field" | "product_id", Fact::Text(text)) => text,
             ("position", _) => return None,
             (name, Fact::Text(text)) => format!("{name} {text}"),
             (name, Fact::Number(number)) => format!("{name} {number}"),
@@ -336,11 +336,11 @@ fn no(refusal: &Refusal) -> String {
     format!("no: {} {}", refusal.code(), facts.join(" ")).trim_end().to_owned()
 }
 
-fn cells(row: &str) -> Vec<String> {
+pub(crate) fn cells(row: &str) -> Vec<String> {
     row.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).max().unwrap_or(0);
     let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:width$}", width = width(at)));

@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) made: [usize; 3],
     /// Groups that the first has folded of the second.
     pub(crate) read: [[usize; 3]; 3],
+    /// By site and group: what had been read of each site when the group was written.
+    pub(crate) known: [Vec<[usize; 3]>; 3],
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +43,16 @@ impl World {
     /// Each site creates the same three products without knowing of the others.
     pub(crate) fn new() -> Self {
         let shops = NAMES.iter().map(|name| world::opened(name, &NAMES)).collect();
-        Self { shops, made: [0; 3], read: [[0; 3]; 3] }
+        let mut world = Self { shops, made: [0; 3], read: [[0; 3]; 3], known: Default::default() };
+        world.note_known();
+        world
+    }
+
+    /// Notes what was known when the groups were written that have come since.
+    fn note_known(&mut self) {
+        for ((known, shop), read) in self.known.iter_mut().zip(&self.shops).zip(&self.read) {
+            known.resize(shop.journal.len(), *read);
+        }
     }
 
     pub(crate) fn play(&mut self, act: &WorldAct) {
@@ -57,6 +68,7 @@ impl World {
             }
             WorldAct::Read(reader, of) => self.read(*reader, *of, 1),
         }
+        self.note_known();
     }
 
     /// Folds the next groups of another site.
