@@ -207,7 +207,8 @@ fn a_product_has_limits() {
         format!("{field}={}", (0..count).map(|n| format!("n{n}")).collect::<Vec<_>>().join(","))
     };
     let each = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(" ");
-    let currency = |n: usize| format!("A{}{}", char::from(b'A' + n as u8 / 26), char::from(b'A' + n as u8 % 26));
+    let letters: Vec<char> = ('A'..='Z').collect();
+    let currency = |n: usize| format!("A{}{}", letters[n / 26], letters[n % 26]);
     let cases: [(&str, usize, &dyn Fn(usize) -> String); 8] = [
         ("categories", 20, &|count| list("categories", count)),
         ("options", 5, &|count| list("options", count)),
