@@ -209,7 +209,8 @@ fn a_product_has_limits() {
     let each = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(" ");
     let letters: Vec<char> = ('A'..='Z').collect();
     let currency = |n: usize| format!("A{}{}", letters[n / 26], letters[n % 26]);
-    let cases: [(&str, usize, &dyn Fn(usize) -> String); 8] = [
+    type Words<'w> = &'w dyn Fn(usize) -> String;
+    let cases: [(&str, usize, Words<'_>); 8] = [
         ("categories", 20, &|count| list("categories", count)),
         ("options", 5, &|count| list("options", count)),
         ("attributes", 100, &|count| each(count, &|n| format!("+a{n}=x"))),

@@ -92,8 +92,10 @@ fn no_adapter_names_a_status_code() {
     let rule = "storage and site say what happened in their own words; \
                 kontor-server turns them into HTTP";
     for room in ["kontor-storage", "kontor-site", "kontor-core"] {
-        let names = ["axum", "hyper", "StatusCode"];
-        refuse(rule, &code(room), |line| names.iter().any(|word| line.has(word)) || line.text.contains("http::"));
+        // An address of the web may be a value; the crate may not be used.
+        refuse(rule, &code(room), |line| {
+            ["axum", "hyper", "StatusCode"].iter().any(|word| line.has(word)) || line.text.contains("http::")
+        });
     }
 }
 
