@@ -4,6 +4,7 @@
 
 mod commands;
 mod config;
+mod import;
 mod print;
 mod reference_settings;
 mod sample;
