@@ -6,6 +6,8 @@
 
 pub(crate) mod cells;
 pub(crate) mod encoding;
+pub(crate) mod field;
+pub(crate) mod mapping;
 pub(crate) mod rows;
 pub(crate) mod source;
 
