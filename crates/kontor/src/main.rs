@@ -4,7 +4,9 @@
 
 mod commands;
 mod config;
+mod demo;
 mod import;
+mod output;
 mod print;
 mod reference_settings;
 mod sample;
@@ -45,6 +47,8 @@ enum Commands {
     Backup(commands::backup::BackupArgs),
     /// Make a data directory from a backup; it starts as a new term.
     Restore(commands::backup::RestoreArgs),
+    /// Make up a catalogue of any size from a seed.
+    DemoData(commands::demo_data::Args),
     /// Load a running site and print rates and latencies.
     Bench(commands::bench::Args),
     /// Show or check the configuration.
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Commands::Journal(command) => commands::journal::run(&command, style),
         Commands::Backup(args) => commands::backup::backup(&args, style),
         Commands::Restore(args) => commands::backup::restore(&args, style),
+        Commands::DemoData(args) => commands::demo_data::run(&args),
         Commands::Bench(args) => commands::bench::run(&args, style),
         Commands::Config(command) => commands::config::run(command, style),
         Commands::Api(command) => commands::api::run(&command, style),

@@ -21,6 +21,11 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     }
 }
 
+/// Standard output, for results that are too long to hold.
+pub(crate) fn out() -> std::io::Stdout {
+    std::io::stdout()
+}
+
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
