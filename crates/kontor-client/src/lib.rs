@@ -5,6 +5,7 @@
 mod client;
 mod error;
 mod jobs;
+mod lines;
 mod locations;
 mod products;
 mod reservations;
@@ -12,3 +13,4 @@ mod stock;
 
 pub use client::{Client, IfMatch, Reply};
 pub use error::ClientError;
+pub use lines::Lines;
