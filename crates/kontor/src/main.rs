@@ -6,8 +6,10 @@ mod commands;
 mod config;
 mod demo;
 mod import;
+mod limits;
 mod output;
 mod print;
+mod progress;
 mod reference_settings;
 mod sample;
 mod telemetry;
@@ -47,6 +49,14 @@ enum Commands {
     Backup(commands::backup::BackupArgs),
     /// Make a data directory from a backup; it starts as a new term.
     Restore(commands::backup::RestoreArgs),
+    /// Put files of products and stock into a site, with a report.
+    #[command(subcommand)]
+    Import(commands::import::Command),
+    /// List the imports of a site.
+    Jobs(commands::jobs::Args),
+    /// Write everything into files that can be imported.
+    #[command(subcommand)]
+    Export(commands::export::Command),
     /// Make up a catalogue of any size from a seed.
     DemoData(commands::demo_data::Args),
     /// Load a running site and print rates and latencies.
@@ -69,6 +79,9 @@ fn main() -> ExitCode {
         Commands::Journal(command) => commands::journal::run(&command, style),
         Commands::Backup(args) => commands::backup::backup(&args, style),
         Commands::Restore(args) => commands::backup::restore(&args, style),
+        Commands::Import(command) => commands::import::run(command, style),
+        Commands::Jobs(args) => commands::jobs::run(&args, style),
+        Commands::Export(command) => commands::export::run(command, style),
         Commands::DemoData(args) => commands::demo_data::run(&args),
         Commands::Bench(args) => commands::bench::run(&args, style),
         Commands::Config(command) => commands::config::run(command, style),

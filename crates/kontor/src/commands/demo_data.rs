@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::demo::{self, Product};
 use crate::import::cells::write_cell;
+use crate::import::feed::Format;
 use crate::output::Output;
 
 #[derive(clap::Args)]
@@ -21,15 +22,6 @@ pub(crate) struct Args {
     /// The file; compressed if its name ends in .gz [default: standard output]
     #[arg(default_value = "-", hide_default_value = true)]
     file: PathBuf,
-}
-
-/// How products are written.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// A table with commas
-    Csv,
-    /// Lines of JSON
-    Ndjson,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

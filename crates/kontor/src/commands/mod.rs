@@ -7,6 +7,9 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod demo_data;
 pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod jobs;
 pub(crate) mod journal;
 pub(crate) mod serve;
 

@@ -97,7 +97,7 @@ pub(crate) fn product(seed: u64, number: u64) -> Product {
     Product {
         title,
         description,
-        brand: *pick(&mut chance, BRANDS),
+        brand: pick::<&str>(&mut chance, BRANDS),
         // One in fifty is still being written.
         status: if chance.u8(..50) == 0 { "draft" } else { "active" },
         categories: family.categories,
@@ -164,7 +164,7 @@ mod tests {
                 assert_eq!(variant.options.len(), product.options.len());
                 let digits = variant.gtin.bytes().rev().map(|b| u64::from(b - b'0'));
                 let sum: u64 = digits.zip([1, 3].into_iter().cycle()).map(|(digit, weight)| digit * weight).sum();
-                assert!(variant.gtin.len() == 13 && sum % 10 == 0, "{}", variant.gtin);
+                assert!(variant.gtin.len() == 13 && sum.is_multiple_of(10), "{}", variant.gtin);
                 assert!(skus.insert(variant.sku) && gtins.insert(variant.gtin));
             }
         }

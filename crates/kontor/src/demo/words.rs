@@ -48,7 +48,7 @@ const GLASS: Stuff = Stuff {
     cares: &["Safe in the dishwasher.", "Mouth-blown, so no two are equal."],
 };
 const PAPER: Stuff = Stuff {
-    materials: &["recycled", "cotton paper", "kraft"],
+    materials: &["recycled paper", "cotton paper", "kraft paper"],
     cares: &["Keep it dry.", "Printed with plant-based ink."],
 };
 const HIDE: Stuff = Stuff {

@@ -5,7 +5,8 @@
 
 use std::io::{self, BufRead};
 
-use super::{COLUMNS_MAX, Code, ROW_BYTES_MAX, Reject};
+use super::{Code, Reject};
+use crate::limits::{COLUMNS_MAX, ROW_BYTES_MAX};
 
 /// What separates cells, when nobody says.
 pub(crate) const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

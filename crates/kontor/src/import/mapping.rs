@@ -137,28 +137,30 @@ impl Mapping {
         Ok(Self { kind, columns, skips, wishes, unused, trimmed: 0 })
     }
 
-    /// The columns that a line of JSON without variants may have, as the header of a table.
-    pub(crate) fn header_of_lines(kind: JobKind, wishes: &Wishes, object: &Object) -> Vec<String> {
+    /// The fields of a line of JSON without variants, as the header of a table. A field that nobody
+    /// knows refuses the line, unless columns are named.
+    pub(crate) fn header_of_lines(kind: JobKind, wishes: &Wishes, object: &Object) -> Result<Vec<String>, Reject> {
+        let parse = if kind == JobKind::ImportProducts { Field::of_product } else { Field::of_stock };
         let mut header: Vec<String> = wishes.maps.iter().map(|(_, column)| column.clone()).collect();
         header.extend(wishes.skips.iter().map(|(column, _)| column.clone()));
         if wishes.maps.is_empty() {
-            let parse = if kind == JobKind::ImportProducts { Field::of_product } else { Field::of_stock };
-            header.extend(object.keys().filter(|name| parse(name).is_some()).cloned());
+            for name in object.keys().filter(|name| !wishes.skips.iter().any(|(column, _)| column == *name)) {
+                if parse(name).is_none() {
+                    return Err(Reject::new(Code::ColumnUnknown, format!("{} is no field", quoted(name))));
+                }
+                header.push(name.clone());
+            }
         }
         header.sort();
         header.dedup();
-        header
+        Ok(header)
     }
 
     /// What the cells of a row say.
     pub(crate) fn read<'r>(&mut self, cell: impl Fn(usize) -> &'r str) -> Result<Said, Reject> {
         for skip in &self.skips {
             let text = cell(skip.column).trim();
-            let is_hit = match skip.pattern.strip_suffix('*') {
-                Some(beginning) => text.starts_with(beginning),
-                None => text == skip.pattern,
-            };
-            if is_hit {
+            if is_hit(&skip.pattern, text) {
                 return Ok(Said::Skipped(skip.shown.clone()));
             }
         }
@@ -205,7 +207,7 @@ impl Mapping {
             match field {
                 Field::Id => set(&mut product, "id", cell),
                 Field::Title => set(&mut product, "title", cell),
-                Field::Description => set(&mut product, "description", cell),
+                Field::Description => set(&mut product, "description", lines(cell)),
                 Field::Brand => set(&mut product, "brand", cell),
                 Field::Merge => set(&mut product, "merge", cell),
                 Field::Status => set(&mut product, "status", cell.to_lowercase()),
@@ -223,7 +225,7 @@ impl Mapping {
                 }
                 Field::TitleIn(language) => set(within(&mut product, "translations", language), "title", cell),
                 Field::DescriptionIn(language) => {
-                    set(within(&mut product, "translations", language), "description", cell);
+                    set(within(&mut product, "translations", language), "description", lines(cell));
                 }
                 Field::Attributes => merge(&mut product, "attributes", cell)?,
                 Field::Attribute(name, kind) => {
@@ -346,6 +348,14 @@ impl Mapping {
     }
 }
 
+/// Whether a text is what a rule leaves out: equal to it, or beginning with what stands before its `*`.
+pub(crate) fn is_hit(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == pattern,
+    }
+}
+
 /// What a row says of a product in one market.
 fn listing(market: &str, mut product: Object, mut variant: Object) -> Object {
     let mut listing = Object::new();
@@ -415,6 +425,11 @@ fn names(field: &str, cell: &str) -> Result<Vec<String>, Reject> {
         });
     }
     Ok(cell.split('|').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// A text of several lines, whatever ends them in the file.
+fn lines(cell: &str) -> String {
+    cell.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn currency(code: &str) -> Result<Currency, Reject> {

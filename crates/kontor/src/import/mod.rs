@@ -6,21 +6,17 @@
 
 pub(crate) mod cells;
 pub(crate) mod encoding;
+pub(crate) mod feed;
 pub(crate) mod field;
 pub(crate) mod mapping;
+pub(crate) mod report;
 pub(crate) mod rows;
+mod seen;
 pub(crate) mod source;
 
 use std::fmt;
 
-/// Bytes of one row at most. A product of the largest size that a site takes has 256 KiB, and no
-/// spreadsheet has longer rows; a file with a longer one is usually no table.
-pub(crate) const ROW_BYTES_MAX: usize = 1 << 20;
-
-/// Columns of a file at most; spreadsheets end at 16,384, catalogues at a few hundred.
-pub(crate) const COLUMNS_MAX: usize = 1_000;
-
-/// Declares the codes: each with what it means, printed by `kontor import codes` and in `docs/import.md`.
+/// Declares the codes: each with what it means, with its row in `docs/import.md`.
 macro_rules! codes {
     ($($(#[$doc:meta])+ $name:ident $text:literal;)*) => {
         /// Why a row was refused or reading stopped. The texts are stable: scripts decide by them.
@@ -129,3 +125,20 @@ impl fmt::Display for Stop {
 }
 
 impl std::error::Error for Stop {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/import.md");
+        let page = std::fs::read_to_string(page).expect("docs/import.md");
+        for code in Code::ALL {
+            let rows = page.lines().filter(|line| line.starts_with('|'));
+            let is_told =
+                |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{}`", code.as_str())));
+            assert_eq!(rows.filter(is_told).count(), 1, "docs/import.md lacks the row of {}", code.as_str());
+        }
+    }
+}

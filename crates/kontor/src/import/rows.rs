@@ -5,7 +5,8 @@ use std::io::{self, BufRead, Read as _};
 use super::cells::{CellReader, DELIMITERS, Found};
 use super::encoding::Encoding;
 use super::source::{Source, stopped};
-use super::{COLUMNS_MAX, Code, ROW_BYTES_MAX, Reject, Stop};
+use super::{Code, Reject, Stop};
+use crate::limits::{COLUMNS_MAX, ROW_BYTES_MAX};
 
 /// How a table is to be read.
 #[derive(Debug, Clone, Copy, Default)]

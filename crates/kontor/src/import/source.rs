@@ -42,11 +42,11 @@ impl Source {
         if path == Path::new("-") {
             return Self::of(io::stdin(), None);
         }
-        let failed = |error: io::Error| Stop::new(0, Code::Unreadable, format!("{}: {error}", path.display()));
+        let failed = |error: io::Error| Stop::new(0, Code::Unreadable, error.to_string());
         let file = File::open(path).map_err(failed)?;
         let about = file.metadata().map_err(failed)?;
         if about.is_dir() {
-            return Err(Stop::new(0, Code::Unreadable, format!("{} is a folder", path.display())));
+            return Err(Stop::new(0, Code::Unreadable, "it is a folder"));
         }
         // A pipe or device has no size.
         Self::of(file, about.is_file().then_some(about.len()))

@@ -70,6 +70,7 @@ fn cells_become_fields() {
             "P¦A¦M¦Tasse¦{\"x\":1}",
             r#"{"id":"P","options":["Size"],"translations":{"de":{"title":"Tasse"}},"variants":[{"attributes":{"x":1},"options":{"Size":"M"},"sku":"A"}]}"#,
         ),
+        ("sku,description", "A¦one\r\ntwo\rthree", r#"{"description":"one\ntwo\nthree","variants":[{"sku":"A"}]}"#),
         // A formula is a text; the apostrophe that exports put before it goes away.
         ("sku,title", "A¦=1+1", r#"{"title":"=1+1","variants":[{"sku":"A"}]}"#),
         ("sku,title", "A¦'=1+1", r#"{"title":"=1+1","variants":[{"sku":"A"}]}"#),
