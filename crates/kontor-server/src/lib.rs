@@ -37,6 +37,7 @@ pub use convert::journal_entry;
 pub use ids::fresh_uuid;
 pub use limits::Limits;
 pub use openapi::openapi_json;
+pub use parse::product::creation;
 pub use router::router;
 pub use serve::serve;
 pub use throttle::{NoRate, Rate};

@@ -3,22 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use kontor_api::product_edit::CreateProduct;
 use kontor_core::command::{Command, Inbound, Line, Note, Request};
-use kontor_core::id::{Actor, LocationId, ProductId, RequestId, Sku};
-use kontor_core::product::Selling;
+use kontor_core::id::{Actor, LocationId, RequestId, Sku};
 use kontor_core::quantity::Quantity;
 use kontor_core::text::{Reference, Title};
 use kontor_site::Site;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Product {
-    id: String,
-    sku: String,
-    title: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,9 +34,8 @@ pub(crate) async fn load(site: &Site, dir: &Path) -> anyhow::Result<usize> {
     for Location { id, name } in rows(&dir.join("locations.ndjson"))? {
         commands.push(Command::OpenLocation { id: LocationId::parse(id)?, name: Title::parse(name)? });
     }
-    for Product { id, sku, title } in rows(&dir.join("products.ndjson"))? {
-        let (id, sku, title) = (Some(ProductId::parse(id)?), Sku::parse(sku)?, Title::parse(title)?);
-        commands.push(Command::create_product(id, sku, title, Selling::default()));
+    for product in rows::<CreateProduct>(&dir.join("products.ndjson"))? {
+        commands.push(kontor_server::creation(product).map_err(anyhow::Error::msg)?);
     }
     for Stock { sku, location, quantity, reference } in rows(&dir.join("stock.ndjson"))? {
         let quantity = Quantity::new(quantity)?;

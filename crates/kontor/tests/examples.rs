@@ -8,13 +8,13 @@ use serde_json::Value;
 
 #[test]
 fn every_line_of_stock_names_a_known_sku_and_location() {
-    let products = lines("products.ndjson", &["id", "sku", "title"]);
+    let products = products();
     let locations = lines("locations.ndjson", &["id", "name"]);
     let stock = lines("stock.ndjson", &["location", "quantity", "reference", "sku"]);
 
     unique(&products, "id");
     unique(&stock, "reference");
-    let skus = unique(&products, "sku");
+    let skus = unique(&variants(&products), "sku");
     let places = unique(&locations, "id");
     let mut shelves = BTreeSet::new();
     for row in &stock {
@@ -28,7 +28,7 @@ fn every_line_of_stock_names_a_known_sku_and_location() {
 
 #[test]
 fn the_keys_that_the_documents_promise_are_there() {
-    let ids = unique(&lines("products.ndjson", &["id", "sku", "title"]), "id");
+    let ids = unique(&products(), "id");
     assert!(ids.contains("P1001") && ids.contains("1"));
     for number in 1..=100 {
         let id = format!("SKU-{number:03}");
@@ -44,6 +44,38 @@ fn one_sku_has_its_last_unit_in_one_place() {
         *units.entry(text(&row, "sku").to_owned()).or_default() += row["quantity"].as_u64().expect("checked above");
     }
     assert_eq!(units.get("SKU-042"), Some(&1), "the tour sells SKU-042");
+}
+
+#[test]
+fn every_product_has_what_a_page_shows() {
+    let products = products();
+    let variants = variants(&products);
+    unique(&variants, "gtin");
+    for product in &products {
+        let categories = product["categories"].as_array().expect("categories");
+        assert!(categories.len() >= 2 && !text(product, "description").ends_with(' '), "{product}");
+        assert!(!text(product, "brand").is_empty() && product["attributes"].is_object(), "{product}");
+    }
+    for variant in &variants {
+        let digits = text(variant, "gtin").bytes().rev().map(|digit| u32::from(digit - b'0'));
+        let sum: u32 = digits.zip([1, 3].into_iter().cycle()).map(|(digit, weight)| digit * weight).sum();
+        assert!(sum.is_multiple_of(10), "the check digit is wrong: {variant}");
+        let prices = variant["prices"].as_array().expect("prices");
+        let currencies: Vec<&str> = prices.iter().map(|price| text(price, "currency")).collect();
+        assert_eq!(currencies, ["GBP", "EUR"], "{variant}");
+        for price in prices {
+            let (_, decimals) = text(price, "amount").split_once('.').expect("an amount has decimals");
+            assert_eq!(decimals.len(), 2, "{price}");
+        }
+    }
+}
+
+fn products() -> Vec<Value> {
+    lines("products.ndjson", &["id", "title", "description", "brand", "status", "categories", "attributes", "variants"])
+}
+
+fn variants(products: &[Value]) -> Vec<Value> {
+    products.iter().flat_map(|product| product["variants"].as_array().expect("variants").clone()).collect()
 }
 
 /// The lines of one file of `examples/`, each with exactly the given fields.

@@ -8,6 +8,7 @@ use kontor_api::listing::{ChangeListing, SetListingPrice};
 use kontor_api::price::SetPrice;
 use kontor_api::product::{self as wire, MediaKind as WireKind};
 use kontor_api::product_edit::{ChangeProduct, ChangeVariant, CreateProduct, PutListing, PutProduct, PutVariant};
+use kontor_core::command::{Command, Must};
 use kontor_core::id::{ProductId, Sku};
 use kontor_core::money::{Currency, Money};
 use kontor_core::product::attribute::AttributeValue;
@@ -71,6 +72,13 @@ pub(crate) fn create(body: CreateProduct) -> Result<(ProductId, ProductEdit), Pr
     };
     let id = super::optional("/id", id, ProductId::parse)?;
     Ok((id.unwrap_or_else(|| first.into()), edit))
+}
+
+/// The command that makes a product, for data that comes from elsewhere than a request; or what is wrong
+/// with it, in a sentence.
+pub fn creation(body: CreateProduct) -> Result<Command, String> {
+    let (id, edit) = create(body).map_err(|problem| problem.said().to_owned())?;
+    Ok(Command::EditProduct { id, edit: Box::new(edit), expected: None, must: Must::Create, variants: Must::Create })
 }
 
 /// A change of a product's own fields.
