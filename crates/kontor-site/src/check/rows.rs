@@ -77,7 +77,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Each site claims the SKUs that it has named, and no others.
+    /// Each site claims the SKUs that it has named, and no others but those of products that it has deleted.
     fn claims(&self, report: &mut Report) -> Result<(), ViewError> {
         each(self.rows, Sibling::TABLE, |key, value| {
             let mut parts = KeyParts(key);
@@ -98,7 +98,12 @@ impl Look<'_> {
             let site = part(parts.rest().and_then(|site| SiteId::parse(site).ok()), "claims")?;
             report.looked(Rule::Claims, 1);
             let sibling = row::<Sibling>(self.rows, &site, &id)?;
-            let used = sibling.is_some_and(|sibling| sibling.variants.contains_key(&sku));
+            // A deleted product has no variants any more. Its claims stay: they only say where to look.
+            let is_used = |sibling: Sibling| {
+                let is_deleted = sibling.present.as_ref().is_some_and(|present| !present.value);
+                is_deleted || sibling.variants.contains_key(&sku)
+            };
+            let used = sibling.is_some_and(is_used);
             report.expect(Rule::Claims, used, || format!("sku {sku}: {site} claims it for {id}, which has none"));
             Ok(())
         })?;
