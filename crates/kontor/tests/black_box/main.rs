@@ -10,6 +10,7 @@ mod buyers;
 mod commands;
 mod disk_faults;
 mod durable;
+mod imports;
 mod power_cut;
 mod pressure;
 mod retail;
