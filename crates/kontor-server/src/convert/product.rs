@@ -223,7 +223,7 @@ fn prices(prices: &Prices) -> Result<Vec<Price>, Problem> {
     prices.iter().map(|(key, terms)| price(*key, *terms, None)).collect()
 }
 
-fn price(key: PriceKey, terms: PriceTerms, market: Option<&MarketId>) -> Result<Price, Problem> {
+pub(crate) fn price(key: PriceKey, terms: PriceTerms, market: Option<&MarketId>) -> Result<Price, Problem> {
     Ok(Price {
         currency: key.currency.to_string(),
         amount: terms.money(key.currency).decimal(),
@@ -233,7 +233,7 @@ fn price(key: PriceKey, terms: PriceTerms, market: Option<&MarketId>) -> Result<
     })
 }
 
-fn attributes(attributes: &BTreeMap<Name, AttributeValue>) -> BTreeMap<String, WireValue> {
+pub(crate) fn attributes(attributes: &BTreeMap<Name, AttributeValue>) -> BTreeMap<String, WireValue> {
     attributes.iter().map(|(name, value)| (name.to_string(), attribute(value))).collect()
 }
 

@@ -4,35 +4,27 @@ use axum::response::Response;
 use kontor_api::Code;
 use maud::{Markup, html};
 
-use super::{missing, page};
+use super::{Frame, Visitor, missing};
 use crate::extract::Named;
 use crate::problem::Problem;
 
 /// All codes.
-pub(crate) async fn all() -> Response {
-    page(
-        "Problems · Kontor",
-        None,
-        &html! {
-            h1 { "Problems" }
-            p.lead { "Whatever is not done is answered with a problem document. Programs decide by its code." }
-            @for code in Code::ALL { (explained(*code)) }
-        },
-    )
+pub(crate) async fn all(Visitor(audience): Visitor) -> Response {
+    Frame::still("Problems", audience).around(&html! {
+        h1 { "Problems" }
+        p.lead { "Whatever is not done is answered with a problem document. Programs decide by its code." }
+        @for code in Code::ALL { (explained(*code)) }
+    })
 }
 
 /// One code.
-pub(crate) async fn one(Named(code): Named<String>) -> Result<Response, Problem> {
+pub(crate) async fn one(Visitor(audience): Visitor, Named(code): Named<String>) -> Result<Response, Problem> {
     let code = Code::parse(&code).ok_or_else(|| missing("such code"))?;
-    Ok(page(
-        &format!("{} · Kontor", code.as_str()),
-        None,
-        &html! {
-            h1 { (code.title()) }
-            (explained(code))
-            p { a href="/problems/" { "All problems" } }
-        },
-    ))
+    Ok(Frame::still(code.as_str(), audience).around(&html! {
+        h1 { (code.title()) }
+        (explained(code))
+        p { a href="/problems/" { "All problems" } }
+    }))
 }
 
 fn explained(code: Code) -> Markup {

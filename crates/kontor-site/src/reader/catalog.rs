@@ -1,13 +1,14 @@
 //! Products in full: markets, revisions, conflicts, and the jobs that brought them.
 
-use kontor_core::id::{JobId, ProductId, SiteId};
+use kontor_core::id::{JobId, ProductId, SiteId, Sku};
 use kontor_core::job::{Job, LineDone, LineOutcome, LinesDone};
-use kontor_core::product::Sibling;
 use kontor_core::product::field::Conflict;
+use kontor_core::product::gtin::Gtin;
 use kontor_core::product::listing::{Listing, ListingSibling};
 use kontor_core::product::merge::{conflicts, listing_conflicts};
 use kontor_core::product::revision::Revision;
 use kontor_core::product::text::MarketId;
+use kontor_core::product::{GtinUse, Sibling};
 use kontor_core::record::{Key, KeyParts, Primary as _, Table, decode};
 use kontor_core::time::Stamp;
 use kontor_core::view::{KeyRange, ViewError, derived, row, rows_of_sites};
@@ -39,6 +40,14 @@ impl Reader {
     /// What a product says of its own in a market.
     pub fn listing(&self, id: &ProductId, market: &MarketId) -> Result<Option<Listing>, ViewError> {
         derived(&self.rows, (id, market))
+    }
+
+    /// The variants that have a GTIN, with their products.
+    pub fn with_gtin(&self, gtin: &Gtin, limit: usize) -> Result<Vec<(ProductId, Sku)>, ViewError> {
+        let prefix = GtinUse::prefix(gtin);
+        let end = prefix.end();
+        let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
+        self.collect(Table::GTINS, range, limit, |key, _| GtinUse::parts(&key[prefix.as_bytes().len()..]).map(Ok))
     }
 
     /// The markets in which a product says something of its own, after one of them.

@@ -183,7 +183,8 @@ fn found(app: &App, id: JobId) -> Result<core::Job, Problem> {
     app.site.read().job(id)?.ok_or_else(|| Refusal::UnknownJob { job: id }.into())
 }
 
-fn shown(id: JobId, job: &core::Job) -> Result<Job, Problem> {
+/// A job as holders of keys see it.
+pub(crate) fn shown(id: JobId, job: &core::Job) -> Result<Job, Problem> {
     let core::Job { started, counts, .. } = job;
     Ok(Job {
         id: id.to_string(),
@@ -222,7 +223,8 @@ fn kind(kind: wire::JobKind) -> JobKind {
     }
 }
 
-fn job_id(place: &str, text: &str) -> Result<JobId, Problem> {
+/// Reads a job's id.
+pub(crate) fn job_id(place: &str, text: &str) -> Result<JobId, Problem> {
     let id = text.strip_prefix("job_").and_then(|_| JobId::parse(text).ok());
     id.ok_or_else(|| Problem::invalid(place, "a job id is job_ and 32 hexadecimal digits"))
 }

@@ -69,12 +69,14 @@ pub(crate) async fn list(
     .await
 }
 
-fn written_place(line: &LedgerLine) -> String {
+/// A line's place in a page token.
+pub(crate) fn written_place(line: &LedgerLine) -> String {
     let LedgerPlace { recorded_at, position, line, site } = &line.place;
     format!("{}/{position}/{line}/{site}", recorded_at.0)
 }
 
-fn place(text: &str) -> Option<LedgerPlace> {
+/// Reads it.
+pub(crate) fn place(text: &str) -> Option<LedgerPlace> {
     let mut parts = text.split('/');
     Some(LedgerPlace {
         recorded_at: SiteTime(parts.next()?.parse().ok()?),

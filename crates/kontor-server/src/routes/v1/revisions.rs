@@ -44,14 +44,18 @@ pub(crate) async fn list(
         if rows.is_empty() && before.is_none() {
             exists(reader, &id)?;
         }
-        let place = |row: &RevisionAt| format!("{} {}", row.stamp.0, row.site);
         page(&list, size, &[], rows, place, |row| convert::product::revision(&row.site, &row.revision).map(Some))
     })
     .await
 }
 
-/// Reads a place of this list.
-fn at(place: &str) -> Result<(Stamp, SiteId), Problem> {
+/// A revision's place in a page token.
+pub(crate) fn place(row: &RevisionAt) -> String {
+    format!("{} {}", row.stamp.0, row.site)
+}
+
+/// Reads it.
+pub(crate) fn at(place: &str) -> Result<(Stamp, SiteId), Problem> {
     let parts = place.split_once(' ');
     let parts = parts.and_then(|(stamp, site)| Some((Stamp(stamp.parse().ok()?), SiteId::parse(site).ok()?)));
     parts.ok_or_else(|| Problem::invalid("page_token", "names no place of this list"))

@@ -65,6 +65,11 @@ pub(crate) async fn explain(
     app.read(move |reader| json(StatusCode::OK, &asked.explain(reader, &here)?)).await
 }
 
+/// The same for one unit at every location, with the first holds of each.
+pub(crate) fn explained(reader: &Reader, here: &SiteId, sku: Sku) -> Result<Explanation, Problem> {
+    Asked { sku, location: None, quantity: 1, size: HOLDS_PER_LOCATION, page_token: None }.explain(reader, here)
+}
+
 struct Asked {
     sku: Sku,
     location: Option<LocationId>,
