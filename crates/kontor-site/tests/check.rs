@@ -7,7 +7,7 @@ use kontor_core::access::Role;
 use kontor_core::command::{Change, Command, Context, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::decide::{Decision, decide};
 use kontor_core::event::{Entry, Event, Moved};
-use kontor_core::group::{self, Digest, GroupBody, GroupHeader};
+use kontor_core::group::{self, GroupBody, GroupHeader};
 use kontor_core::id::{Actor, LocationId, ProductId, RequestId, ReservationId, SiteId, Sku};
 use kontor_core::movement::{Movement, MovementKind, UsedReference};
 use kontor_core::overlay::Overlay;
@@ -47,7 +47,7 @@ fn a_site_that_keeps_the_rules_breaks_none() {
 
 #[test]
 fn a_broken_chain_is_found() {
-    finds(&["chain"], |books| books.group_with(|header| header.previous = Digest([7; 32])));
+    finds(&["chain"], |books| books.group_with(|header| header.previous = group::Digest([7; 32])));
     finds(&["chain"], |books| books.group_with(|header| header.seq += 1));
     finds(&["chain"], |books| books.group_with(|header| header.site = SiteId::parse("west").unwrap()));
     finds(&["chain"], |books| books.journal.push(vec![group::FORMAT + 1, 0]));
@@ -462,12 +462,12 @@ impl Books {
             epoch: 1,
             writer: 1,
             time: self.now,
-            previous: self.journal.last().map(|bytes| Digest::of(bytes)).unwrap_or_default(),
+            previous: self.journal.last().map(|bytes| group::digest(bytes)).unwrap_or_default(),
             seen: Vec::new(),
         };
         edit(&mut header);
         let bytes = packed(&header, &entries);
-        let folded = Folded { term: 1, seq: header.seq, last: 0, digest: Digest::of(&bytes), time: header.time };
+        let folded = Folded { term: 1, seq: header.seq, last: 0, digest: group::digest(&bytes), time: header.time };
         let mut changes = Overlay::new(&self.rows);
         // What cannot be folded stays in the journal alone.
         if kontor_core::fold::fold(&mut changes, &group::decode(&bytes).unwrap()).is_ok() {
@@ -622,7 +622,9 @@ impl Kept for Moved {
 
 fn packed(header: &GroupHeader, entries: &[Entry]) -> Vec<u8> {
     let mut body = GroupBody::default();
-    entries.iter().for_each(|entry| body.push(&group::encode_entry(entry)));
+    for mut entry in entries.iter().cloned() {
+        body.push(&mut entry);
+    }
     group::encode(header, &body)
 }
 
