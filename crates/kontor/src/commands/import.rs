@@ -363,7 +363,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 fn passes(error: &ClientError) -> bool {
     match error {
         ClientError::BrokenOff(_) | ClientError::Unreachable { .. } => true,
-        ClientError::Problem { status, .. } => matches!(status.as_u16(), 429 | 503),
+        // A request of an import that was killed may still be under way, and take rows in between.
+        ClientError::Problem { status, code, .. } => matches!(status.as_u16(), 429 | 503) || code == "job_position",
         _ => false,
     }
 }
