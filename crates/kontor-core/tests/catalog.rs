@@ -36,6 +36,8 @@ fn an_edit_sets_what_is_not_so() {
          edit apples apples.gtin=0000096385074         | no: already_exists gtin 0000096385074               | apples; apples Size M
          edit pears pears.gtin=                        | pears revision 3                                    | apples; apples Size M
          edit apples apples.gtin=0000096385074         | apples revision 9                                   | apples; apples 0000096385074; apples Size M
+         variant pears tin                             | pears revision 4                                    | apples; apples 0000096385074; apples Size M
+         edit pears pears.gtin=4006381333931 tin.gtin=4006381333931 | no: already_exists gtin 4006381333931 | apples; apples 0000096385074; apples Size M
          edit nothing brand=Acme                       | no: unknown_product nothing                         | apples; apples 0000096385074; apples Size M",
     );
 }

@@ -198,6 +198,7 @@ impl<'a> Desk<'a> {
         let after = Product::edited(now.as_ref(), &set, before + 1, self.rules.context.now);
         if let Some(after) = &after {
             fits(after, &set)?;
+            self.gtins(id, after, &set)?;
         }
         let settled = match open.is_empty() {
             true => Vec::new(),
@@ -337,18 +338,26 @@ impl<'a> Desk<'a> {
             }
             (false, _) => {}
         }
-        if let Some(Some(gtin)) = &edit.gtin
-            && self.has_gtin(gtin, id, &edit.sku)?
-        {
-            return Err(Refusal::AlreadyExists { what: "gtin", name: gtin.to_string() }.into());
+        Ok(())
+    }
+
+    /// Refuses a GTIN that two variants would have, of this product or of any.
+    fn gtins(&self, id: &ProductId, after: &Product, set: &ProductEdit) -> Result<(), Stop> {
+        for edit in &set.variants {
+            let Some(Some(gtin)) = &edit.gtin else { continue };
+            let mut others = after.variants.iter().filter(|variant| variant.sku != edit.sku);
+            let is_twice = others.any(|variant| variant.gtin.as_ref().is_some_and(|has| has.key() == gtin.key()));
+            if is_twice || self.is_gtin_elsewhere(gtin, id)? {
+                return Err(Refusal::AlreadyExists { what: "gtin", name: gtin.to_string() }.into());
+            }
         }
         Ok(())
     }
 
-    /// Whether another variant has a GTIN.
-    fn has_gtin(&self, gtin: &Gtin, id: &ProductId, sku: &Sku) -> Result<bool, Stop> {
+    /// Whether a variant of another product has this GTIN.
+    fn is_gtin_elsewhere(&self, gtin: &Gtin, id: &ProductId) -> Result<bool, Stop> {
         if let Some(holder) = self.gtins.get(&gtin.key()) {
-            return Ok(holder.as_ref().is_some_and(|(product, variant)| (product, variant) != (id, sku)));
+            return Ok(holder.as_ref().is_some_and(|(product, _)| product != id));
         }
         let prefix = GtinUse::prefix(gtin);
         let end = prefix.end();
@@ -356,7 +365,7 @@ impl<'a> Desk<'a> {
         let mut found = false;
         self.rules.view.scan(Table::GTINS, range, &mut |key, _| {
             let holder = GtinUse::parts(&key[prefix.as_bytes().len()..]);
-            found = holder.is_some_and(|(product, variant)| (&product, &variant) != (id, sku));
+            found = holder.is_some_and(|(product, _)| product != *id);
             !found
         })?;
         Ok(found)
