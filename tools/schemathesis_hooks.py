@@ -1,6 +1,17 @@
 """What the random requests check beyond the document, and where they must not wait."""
 
+import json
+
 import schemathesis
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    """A row, or several, as lines of JSON."""
+    if isinstance(value, bytes):
+        return value
+    rows = value if isinstance(value, list) else [value]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
 
 
 @schemathesis.hook

@@ -132,7 +132,7 @@ impl Service {
         let Seen { watch, ids, holder, peer, standing, method, path, shape } = seen;
         let problem = response.extensions_mut().remove::<Problem>();
         if let Some(problem) = &problem {
-            let body = match shape {
+            let body = match shape.filter(|shape| shape.has_words()) {
                 Some(shape) => shape.write(problem, path, standing.as_ref(), &mut response),
                 None => problem.write(&ids, response.headers_mut()),
             };

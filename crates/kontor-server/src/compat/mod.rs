@@ -75,6 +75,11 @@ impl Shape {
         }
     }
 
+    /// Whether the service has its own way to say what is not done.
+    pub(crate) fn has_words(self) -> bool {
+        self != Self::Health
+    }
+
     /// Says a problem in the words of the service. A problem that the service has no words for keeps its
     /// own code and status.
     pub(crate) fn write(

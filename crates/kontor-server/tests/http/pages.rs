@@ -394,6 +394,8 @@ async fn health_is_asked_without_a_key() {
         let seen = shop.ask_as_anybody(&format!("GET {path}\nX-API-Key: wrong")).await;
         assert!(seen.status == 200 && seen.body.contains(expected), "{path}: {seen:?}");
         assert_eq!(seen.headers["cache-control"], "no-store");
+        let refused = shop.ask_as_anybody(&format!("DELETE {path}")).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (405, Some("method_not_allowed")));
     }
     tokio::task::spawn_blocking({
         let site = shop.site.clone();
