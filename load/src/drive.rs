@@ -95,6 +95,8 @@ impl Length {
 pub(crate) enum Work {
     /// Reads products from all over the numbers 1 to `of`: few of them are a hot set.
     Read { of: u64 },
+    /// Asks one of these paths after the other.
+    Ask(&'static [&'static str]),
     /// Issues one unit of any of the SKUs 1 to `of`, every time under a new key and reference.
     Issue { of: u64 },
     /// Creates the product numbered by the operation.
@@ -109,6 +111,10 @@ impl Work {
             Work::Read { of } => {
                 let number = chance.u64(1..=of);
                 Order::get(goods::product_path(number), number)
+            }
+            Work::Ask(paths) => {
+                let at = usize::try_from(ticket).unwrap_or_default() % paths.len();
+                Order { path: paths[at].into(), body: None, key: None, product: None }
             }
             Work::Issue { of } => {
                 let reference = format!("{run}-{ticket}");
@@ -443,7 +449,7 @@ struct Reading {
 
 fn read(watched: &[Watched], plan: &Plan) -> Result<Reading> {
     let journal = match plan.work {
-        Work::Read { .. } => None,
+        Work::Read { .. } | Work::Ask(_) => None,
         // A comparator has no metrics, and then there is nothing to say.
         _ => plan.caller.get("/metrics").ok().and_then(|answer| Journal::parse(&String::from_utf8_lossy(&answer.body))),
     };

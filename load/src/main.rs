@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout)]
 
 mod bare;
+mod catalog;
 mod compare;
 mod drive;
 mod goods;
@@ -51,6 +52,8 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         times: usize,
     },
+    /// Import, lists and searches in catalogues of several sizes
+    Catalog(catalog::Catalog),
     /// Drive one load at one server
     Drive(Drive),
     /// The bare server: product reads without anything around them
@@ -182,6 +185,10 @@ fn run(command: Command) -> Result<bool> {
         Command::Start { bench, times } => {
             process::end_on_signals()?;
             start::start(&bench, times)
+        }
+        Command::Catalog(options) => {
+            process::end_on_signals()?;
+            catalog::catalog(&options)
         }
         Command::Drive(drive) => run_drive(&drive),
         Command::Bare(server) => run_bare(&server).map(|()| true),

@@ -70,6 +70,11 @@ impl Site {
         Ok(site)
     }
 
+    /// A site in `folder` that is made when it starts, with nothing in it.
+    pub(crate) fn empty(kontor: &Path, folder: &Path, workers: usize) -> Site {
+        Site { kontor: kontor.to_owned(), folder: folder.to_owned(), products: 0, workers }
+    }
+
     pub(crate) fn start(&self) -> Result<Running> {
         let address = free_address()?;
         let mut command = guarded(&self.kontor)?;

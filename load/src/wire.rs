@@ -123,7 +123,19 @@ impl Caller {
 
     /// Posts JSON and insists on success, or on `already` where the thing may exist.
     pub(crate) fn post(&self, path: &str, body: String, key: &str, already: bool) -> Result<()> {
-        let answer = self.once(self.request(path, Some(body), Some(key))?)?;
+        let request = self.request(path, Some(body), Some(key))?;
+        self.insist(path, request, already)
+    }
+
+    /// Posts lines of JSON and insists on success.
+    pub(crate) fn post_lines(&self, path: &str, lines: String, key: &str) -> Result<()> {
+        let mut request = self.request(path, Some(lines), Some(key))?;
+        request.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        self.insist(path, request, false)
+    }
+
+    fn insist(&self, path: &str, request: Request<Full<Bytes>>, already: bool) -> Result<()> {
+        let answer = self.once(request)?;
         if answer.status.is_success() || (already && answer.status == StatusCode::CONFLICT) {
             return Ok(());
         }
