@@ -16,14 +16,14 @@ else
     leave_out "advisories" "not checked (database not reachable)"
 fi
 
-stage "build" cargo build --locked --all-targets
-stage "crashes, power cuts, disk faults, bit flips, buyers, bad input" \
-    cargo test --locked --package kontor --test black_box -- --test-threads=1 --nocapture
-stage "build the simulator with every assertion on" cargo build --locked --profile sim --package kontor-sim
+stage "build, optimized and with every assertion on" \
+    cargo build --locked --profile sim --package kontor --package kontor-sim
+stage "crashes, power cuts, disk faults, bit flips, imports, buyers, bad input" \
+    cargo test --locked --profile sim --package kontor --test black_box -- --test-threads=1 --nocapture
 stage "simulated faults, 10,000 seeds" "$target/sim/kontor-sim" --seeds 10000
 
 if tools/python-env.sh; then
-    stage "random requests, about 10,000" tools/schemathesis.sh 10000
+    stage "random requests, about 10,000" env KONTOR_BIN="$target/sim/kontor" tools/schemathesis.sh 10000
 else
     leave_out "random requests" "python3 with venv, or the package index, is not available"
 fi
