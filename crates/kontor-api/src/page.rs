@@ -19,3 +19,9 @@ pub struct Page<T> {
     #[schema(nullable = false)]
     pub next_page_token: Option<String>,
 }
+
+/// The longest words of a search, in bytes: as long as a title.
+pub const QUERY_BYTES_MAX: usize = 500;
+
+/// Attributes of one search.
+pub const QUERY_ATTRIBUTES_MAX: usize = 20;

@@ -58,3 +58,6 @@ pub const SEARCH_PROBE_MAX: usize = 1_000;
 
 /// Words of a query that are counted; of more words the shorter ones are only compared.
 pub const SEARCH_PROBED_WORDS_MAX: usize = 8;
+
+/// Attributes of a query that are counted; the others are only compared.
+pub const SEARCH_PROBED_ATTRIBUTES_MAX: usize = 8;

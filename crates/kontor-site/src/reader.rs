@@ -179,21 +179,39 @@ impl Reader {
 
     /// All that is known of one SKU's stock; `None` if no product has the SKU.
     pub fn stock(&self, sku: &Sku) -> Result<Option<StockOfSku>, ViewError> {
+        self.stock_with(sku, |reader| reader.levels(sku))
+    }
+
+    fn stock_with(
+        &self,
+        sku: &Sku,
+        levels: impl Fn(&Self) -> Result<Vec<LocationLevel>, ViewError>,
+    ) -> Result<Option<StockOfSku>, ViewError> {
         let Some(item) = self.item(sku)? else { return Ok(None) };
         let title = self.product(&item.product)?.map(|product| product.title.to_string()).unwrap_or_default();
-        let levels = self.levels(sku)?;
+        let levels = levels(self)?;
         Ok(Some(StockOfSku { sku: sku.clone(), item, title, levels }))
     }
 
-    /// Stock by SKU, after one of them.
-    pub fn stocks(&self, after: Option<&Sku>, limit: usize) -> Result<Vec<StockOfSku>, ViewError> {
+    /// Stock by SKU, after one of them; at one location, if it is named, and then of SKUs without any there, too.
+    pub fn stocks(
+        &self,
+        after: Option<&Sku>,
+        location: Option<&LocationId>,
+        limit: usize,
+    ) -> Result<Vec<StockOfSku>, ViewError> {
         let after = after.map(|sku| Key::new().text(sku.as_str()).after());
         let skus = self.page(Table::ITEMS, after, limit, |key, _| {
             KeyParts(key).text().and_then(|sku| Sku::parse(sku).ok()).map(Ok)
         })?;
         let mut found = Vec::with_capacity(skus.len());
         for sku in skus {
-            found.extend(self.stock(&sku)?);
+            found.extend(match location {
+                Some(location) => {
+                    self.stock_with(&sku, |reader| Ok(reader.level(&sku, location)?.into_iter().collect()))?
+                }
+                None => self.stock(&sku)?,
+            });
         }
         Ok(found)
     }
@@ -312,11 +330,21 @@ impl Reader {
     }
 
     pub(crate) fn levels(&self, sku: &Sku) -> Result<Vec<LocationLevel>, ViewError> {
-        let prefix = Key::new().text(sku.as_str());
+        self.levels_under(sku, &Key::new().text(sku.as_str()))
+    }
+
+    /// The level at one location, if there ever was something.
+    pub(crate) fn level(&self, sku: &Sku, location: &LocationId) -> Result<Option<LocationLevel>, ViewError> {
+        let levels = self.levels_under(sku, &Key::new().text(sku.as_str()).text(location.as_str()))?;
+        Ok(levels.into_iter().next())
+    }
+
+    fn levels_under(&self, sku: &Sku, prefix: &Key) -> Result<Vec<LocationLevel>, ViewError> {
+        let of_sku = Key::new().text(sku.as_str()).as_bytes().len();
         let end = prefix.end();
         let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
         let rows = self.collect(Table::STOCK, range, usize::MAX, |key, value| {
-            let mut parts = KeyParts(&key[prefix.as_bytes().len()..]);
+            let mut parts = KeyParts(&key[of_sku..]);
             let location = LocationId::parse(parts.text()?).ok()?;
             let site = SiteId::parse(parts.rest()?).ok()?;
             Some(decode::<StockRow>(Table::STOCK, value).map(|row| (location, site, row)))

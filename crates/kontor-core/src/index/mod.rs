@@ -10,6 +10,8 @@
 //! | attribute | 5 · name ∅ value ∅ title ∅ product |
 //! | status | 6 · status ∅ title ∅ product |
 //! | price | 7 · market ∅ currency³ amount⁸ sku ∅ product; no market: the product's own |
+//! | word in a market | 8 · market ∅ word ∅ title there ∅ product |
+//! | attribute in a market | 9 · market ∅ name ∅ value ∅ title there ∅ product |
 //!
 //! Texts are in small letters without accents, and cut; numbers are big-endian. The keys of a product are
 //! a pure function of its merged row ([`keys`]), those of a listing of its own ([`listing_keys`]); when a
@@ -17,12 +19,15 @@
 
 pub mod words;
 
+use std::collections::BTreeSet;
+
 use crate::id::{ProductId, Sku};
 use crate::limits::INDEX_ATTRIBUTES_MAX;
 use crate::money::Currency;
+use crate::product::attribute::AttributeValue;
 use crate::product::listing::Listing;
 use crate::product::price::Prices;
-use crate::product::text::MarketId;
+use crate::product::text::{MarketId, Name};
 use crate::product::{Product, Status, Variant};
 use crate::record::{Key, KeyParts};
 
@@ -33,12 +38,23 @@ pub enum Way {
     All,
     /// Products with a word that begins so; by word, then by title.
     Word(String),
+    /// Products whose title in a market has a word that begins so.
+    WordIn(MarketId, String),
     /// Products of a category, by title.
     Category(String),
     /// Products of a brand, by title.
     Brand(String),
     /// Products of which this is true, or of a variant of which it is; by title.
     Attribute {
+        /// Its name.
+        name: String,
+        /// Its value, or one of its values.
+        value: String,
+    },
+    /// Products of which this is true in a market, where others or none are true elsewhere.
+    AttributeIn {
+        /// Where.
+        market: MarketId,
         /// Its name.
         name: String,
         /// Its value, or one of its values.
@@ -80,6 +96,8 @@ impl Way {
             Self::Attribute { .. } => 5,
             Self::Status(_) => 6,
             Self::Price { .. } => 7,
+            Self::WordIn(..) => 8,
+            Self::AttributeIn { .. } => 9,
         }
     }
 
@@ -91,6 +109,8 @@ impl Way {
             Self::Category(name) | Self::Brand(name) => key.text(name),
             Self::Attribute { name, value } => key.text(name).text(value),
             Self::Status(status) => key.text(status.word()),
+            Self::WordIn(market, _) => key.text(market.as_str()),
+            Self::AttributeIn { market, name, value } => key.text(market.as_str()).text(name).text(value),
             Self::Price { market, currency, .. } => {
                 key.text(market.as_ref().map_or("", MarketId::as_str)).fixed(&currency.code())
             }
@@ -101,7 +121,7 @@ impl Way {
     pub fn range(&self) -> (Key, Key) {
         let prefix = self.prefix();
         match self {
-            Self::Word(word) => {
+            Self::Word(word) | Self::WordIn(_, word) => {
                 let from = prefix.fixed(word.as_bytes());
                 let end = from.end();
                 (from, end)
@@ -131,7 +151,7 @@ impl Way {
             }
             _ => {
                 word = match self {
-                    Self::Word(_) => Some(parts.text()?.to_owned()),
+                    Self::Word(_) | Self::WordIn(..) => Some(parts.text()?.to_owned()),
                     _ => None,
                 };
                 parts.text()?;
@@ -143,7 +163,7 @@ impl Way {
 
     fn key(&self, title: &str, product: &ProductId) -> Vec<u8> {
         let key = match self {
-            Self::Word(word) => self.prefix().text(word),
+            Self::Word(word) | Self::WordIn(_, word) => self.prefix().text(word),
             _ => self.prefix(),
         };
         key.text(title).text(product.as_str()).into_bytes()
@@ -158,12 +178,12 @@ pub fn value(text: &str) -> String {
 
 /// The keys of a product, in order.
 pub fn keys(id: &ProductId, product: &Product) -> Vec<Vec<u8>> {
-    let title = words::title(product);
+    let title = words::title(&product.title);
     let mut ways = vec![Way::All, Way::Status(product.status)];
     ways.extend(words::of(product).into_iter().map(Way::Word));
     ways.extend(product.categories.iter().map(|name| Way::Category(value(name.as_str()))));
     ways.extend(product.brand.iter().map(|name| Way::Brand(value(name.as_str()))));
-    ways.extend(attributes(product));
+    ways.extend(attributes(product, None).into_iter().map(|(name, value)| Way::Attribute { name, value }));
     let mut keys: Vec<Vec<u8>> = ways.iter().map(|way| way.key(&title, id)).collect();
     for Variant { sku, prices, .. } in &product.variants {
         prices_of(&mut keys, None, sku, prices, id);
@@ -175,7 +195,11 @@ pub fn keys(id: &ProductId, product: &Product) -> Vec<Vec<u8>> {
 
 /// The keys of what a product says in a market, in order.
 pub fn listing_keys(id: &ProductId, market: &MarketId, listing: &Listing) -> Vec<Vec<u8>> {
-    let mut keys = Vec::new();
+    let title = listing.title.as_ref().map(words::title).unwrap_or_default();
+    let words = words::there(listing).into_iter().map(|word| Way::WordIn(market.clone(), word));
+    let attributes = found_by(listing.attributes.iter()).into_iter();
+    let attributes = attributes.map(|(name, value)| Way::AttributeIn { market: market.clone(), name, value });
+    let mut keys: Vec<Vec<u8>> = words.chain(attributes).map(|way| way.key(&title, id)).collect();
     for (sku, prices) in &listing.prices {
         prices_of(&mut keys, Some(market), sku, prices, id);
     }
@@ -184,16 +208,26 @@ pub fn listing_keys(id: &ProductId, market: &MarketId, listing: &Listing) -> Vec
     keys
 }
 
-/// The attributes by which a product is found: its own, then those of its variants.
-fn attributes(product: &Product) -> impl Iterator<Item = Way> {
-    let all = product.attributes.iter().chain(product.variants.iter().flat_map(|variant| &variant.attributes));
-    let ways = all.flat_map(|(name, text)| {
-        let name = value(name.as_str());
-        text.words().into_iter().map(|text| (name.clone(), value(&text))).collect::<Vec<_>>()
-    });
-    let mut seen = std::collections::BTreeSet::new();
-    let ways = ways.filter(move |way| seen.insert(way.clone())).take(INDEX_ATTRIBUTES_MAX);
-    ways.map(|(name, value)| Way::Attribute { name, value })
+/// The attributes by which a product is found, in the form of keys: its own, with those of a market laid over
+/// them, then those of its variants.
+pub fn attributes(product: &Product, listing: Option<&Listing>) -> BTreeSet<(String, String)> {
+    let there = |name: &Name| listing.and_then(|listing| listing.attributes.get_key_value(name));
+    let own = product.attributes.iter().filter(|(name, _)| there(name).is_none());
+    let of_market = listing.iter().flat_map(|listing| &listing.attributes);
+    found_by(of_market.chain(own).chain(product.variants.iter().flat_map(|variant| &variant.attributes)))
+}
+
+fn found_by<'a>(all: impl Iterator<Item = (&'a Name, &'a AttributeValue)>) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (name, words) in all {
+        for word in words.words() {
+            if found.len() == INDEX_ATTRIBUTES_MAX {
+                return found;
+            }
+            found.insert((value(name.as_str()), value(&word)));
+        }
+    }
+    found
 }
 
 /// A price is found whenever it is in force: which one is, is asked when it is found.
@@ -209,9 +243,8 @@ fn prices_of(keys: &mut Vec<Vec<u8>>, market: Option<&MarketId>, sku: &Sku, pric
 mod tests {
     use super::*;
     use crate::money::Money;
-    use crate::product::attribute::AttributeValue;
     use crate::product::price::price;
-    use crate::product::text::{AttributeText, Name};
+    use crate::product::text::AttributeText;
     use crate::text::Title;
 
     fn name(text: &str) -> Name {
@@ -301,13 +334,23 @@ mod tests {
     }
 
     #[test]
-    fn a_market_is_found_by_its_own_prices_alone() {
+    fn what_a_market_says_of_its_own_is_found_there() {
         let (id, _) = desk();
         let gb = MarketId::parse("gb").unwrap();
-        let listing = Listing { prices: [(Sku::parse("W1").unwrap(), eur(9_900))].into(), ..Listing::default() };
+        let listing = Listing {
+            title: Title::parse("Walnut bureau").ok(),
+            attributes: [(name("Height"), AttributeValue::Integer(71))].into(),
+            prices: [(Sku::parse("W1").unwrap(), eur(9_900))].into(),
+            ..Listing::default()
+        };
         let keys = listing_keys(&id, &gb, &listing);
         let way = Way::Price { market: Some(gb), currency: Currency::parse("EUR").unwrap(), min: 9_900, max: 9_900 };
+        let shown: Vec<String> = keys[1..].iter().map(|key| shown(key)).collect();
+        let title = "walnut bureau·desk·";
+        let expected =
+            [format!("8 gb·bureau·{title}"), format!("8 gb·walnut·{title}"), format!("9 gb·height·71·{title}")];
+        assert_eq!(shown, expected);
         let found = way.found(&keys[0][way.prefix().as_bytes().len()..]).expect("a key can be read");
-        assert_eq!((keys.len(), found.price), (1, Some((9_900, Sku::parse("W1").unwrap()))));
+        assert_eq!((1, found.price), (1, Some((9_900, Sku::parse("W1").unwrap()))));
     }
 }

@@ -8,13 +8,16 @@ use unicode_normalization::char::is_combining_mark;
 use crate::limits::{INDEX_CODES_MAX, INDEX_WORD_BYTES_MAX, INDEX_WORDS_MAX};
 use crate::product::Product;
 use crate::product::gtin::Gtin;
+use crate::product::listing::Listing;
+use crate::text::Title;
 
-/// A text in small letters without accents: `Über` and `uber` are one.
+/// A text in small letters without accents: `Über` and `uber` are one, and so are `Straße` and `STRASSE`.
 pub fn plain(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+    // Capitals have no sharp s: STRASSE is Straße.
+    text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect::<String>().replace('ß', "ss")
 }
 
 /// The words of a text, in order. All that is neither letter nor digit is between words.
@@ -54,9 +57,16 @@ pub fn of(product: &Product) -> BTreeSet<String> {
     found
 }
 
+/// The words by which a product is found in a market besides.
+pub fn there(listing: &Listing) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    take(&mut found, listing.title.iter().flat_map(|title| words(title.as_str())), INDEX_WORDS_MAX);
+    found
+}
+
 /// What products are put in order by: the words of the title, cut.
-pub(super) fn title(product: &Product) -> String {
-    let mut title = words(product.title.as_str()).join(" ");
+pub(super) fn title(title: &Title) -> String {
+    let mut title = words(title.as_str()).join(" ");
     title.truncate(cut(&title).len());
     title
 }
@@ -100,7 +110,7 @@ mod tests {
         let table = [
             ("Walnut desk, 160 cm", "walnut desk 160 cm"),
             ("CRÈME BRÛLÉE", "creme brulee"),
-            ("Straße naïve", "straße naive"),
+            ("Straße naïve", "strasse naive"),
             ("ﬁne ½", "fine 1 2"),
             ("Ελλάδα 東京", "ελλαδα 東京"),
             ("--- !", ""),

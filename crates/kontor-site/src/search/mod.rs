@@ -18,12 +18,11 @@ use kontor_core::product::price::{PriceKey, PriceTerms, offered};
 use kontor_core::product::text::{MarketId, Name};
 use kontor_core::product::{Product, Status, Variant};
 use kontor_core::record::Table;
-use kontor_core::stock::Level;
 use kontor_core::text::hex;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError, derived};
 
-use crate::limits::{SEARCH_PROBE_MAX, SEARCH_PROBED_WORDS_MAX, SEARCH_ROWS_MAX};
+use crate::limits::{SEARCH_PROBE_MAX, SEARCH_PROBED_ATTRIBUTES_MAX, SEARCH_PROBED_WORDS_MAX, SEARCH_ROWS_MAX};
 use crate::reader::Reader;
 
 /// What is looked for. Everything that is named must hold.
@@ -139,7 +138,8 @@ impl Reader {
     /// not one of this query's.
     pub fn search(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Option<Page>, ViewError> {
         let leads = leads(query);
-        let mut search = Search { reader: self, query, words: sorted(query), rows: 0 };
+        let wanted = query.attributes.iter().map(|(name, value)| (index::value(name.as_str()), index::value(value)));
+        let mut search = Search { reader: self, query, words: sorted(query), attributes: wanted.collect(), rows: 0 };
         if search.query.words.as_ref().is_some_and(BTreeSet::is_empty) || limit == 0 {
             return Ok(Some(Page { items: Vec::new(), next: None, rows: 0 }));
         }
@@ -178,13 +178,23 @@ fn leads(query: &Query) -> Vec<Vec<Way>> {
     if query.order != Order::Price || query.price.is_none() {
         if query.order == Order::Narrowest {
             let words = sorted(query).into_iter().take(SEARCH_PROBED_WORDS_MAX);
-            leads.extend(words.map(|word| vec![Way::Word(word.to_owned())]));
+            leads.extend(words.map(|word| {
+                let there = query.market.iter().map(|market| Way::WordIn(market.clone(), word.to_owned()));
+                [Way::Word(word.to_owned())].into_iter().chain(there).collect()
+            }));
         }
         leads.extend(query.category.iter().map(|name| vec![Way::Category(index::value(name.as_str()))]));
         leads.extend(query.brand.iter().map(|name| vec![Way::Brand(index::value(name.as_str()))]));
-        leads.extend(query.attributes.iter().map(|(name, value)| {
-            vec![Way::Attribute { name: index::value(name.as_str()), value: index::value(value) }]
-        }));
+        // What a market says of its own is in the order of its own titles.
+        if query.market.is_none() || query.order == Order::Narrowest {
+            let given = query.attributes.iter().map(|(name, value)| (index::value(name.as_str()), index::value(value)));
+            let wanted: BTreeSet<_> = given.take(SEARCH_PROBED_ATTRIBUTES_MAX).collect();
+            leads.extend(wanted.into_iter().map(|(name, value)| {
+                let there = query.market.clone();
+                let there = there.map(|market| Way::AttributeIn { market, name: name.clone(), value: value.clone() });
+                [Way::Attribute { name, value }].into_iter().chain(there).collect()
+            }));
+        }
     }
     if let Some(PriceBand { currency, min, max }) = query.price
         && (query.order == Order::Price || (query.order == Order::Narrowest && (min, max) != (0, u64::MAX)))
@@ -207,6 +217,8 @@ struct Search<'s> {
     reader: &'s Reader,
     query: &'s Query,
     words: Vec<&'s str>,
+    /// Attributes that are looked for, as they stand in keys.
+    attributes: BTreeSet<(String, String)>,
     /// Rows read so far.
     rows: usize,
 }
@@ -216,11 +228,13 @@ impl Search<'_> {
     /// leads. Everything, and all that is active, lead only if nothing else does: most products are.
     fn narrowest(&mut self, leads: &[Vec<Way>]) -> Result<u8, ViewError> {
         let narrow = leads.iter().take_while(|ways| !matches!(ways[..], [Way::Status(Status::Active) | Way::All]));
-        if narrow.clone().count() < 2 {
+        let many = narrow.clone().count();
+        if many < 2 {
             return Ok(0);
         }
         // A few of each first: what is rare is known by then, and what is common costs little.
-        for most in [SEARCH_PROBE_MAX / 16, SEARCH_PROBE_MAX] {
+        let each = SEARCH_PROBE_MAX.min(SEARCH_ROWS_MAX / 2 / many);
+        for most in [each / 16, each] {
             let (mut best, mut fewest) = (0, most);
             for (lead, ways) in (0..).zip(narrow.clone()) {
                 let count = self.count(ways, fewest)?;
@@ -257,7 +271,7 @@ impl Search<'_> {
         self.rows += 1;
         let Found { product: id, word, price } = found;
         let Some(product) = self.reader.product(&id)? else { return Ok(None) };
-        if !self.is_meant(&product, way, word.as_deref()) {
+        if !self.is_kind(&product) {
             return Ok(None);
         }
         let listing = match &self.query.market {
@@ -267,6 +281,9 @@ impl Search<'_> {
             }
             None => None,
         };
+        if !self.is_meant(&product, listing.as_ref(), way, word.as_deref()) {
+            return Ok(None);
+        }
         let lowest = self.lowest(&product, listing.as_ref());
         match (&self.query.price, &lowest) {
             (Some(_), None) => return Ok(None),
@@ -284,34 +301,48 @@ impl Search<'_> {
         Ok(Some(Hit { id, product, listing, price: lowest }))
     }
 
-    /// Whether a product is what the words and filters mean, and is found here for the first time.
-    fn is_meant(&self, product: &Product, way: &Way, word: Option<&str>) -> bool {
-        let Query { category, brand, attributes, statuses, .. } = self.query;
+    /// Whether status, category and brand are those that are looked for.
+    fn is_kind(&self, product: &Product) -> bool {
+        let Query { category, brand, statuses, .. } = self.query;
         let is =
             |name: &Name, wanted: &Name| index::words::plain(name.as_str()) == index::words::plain(wanted.as_str());
-        if !statuses.is_empty() && !statuses.contains(&product.status) {
-            return false;
-        }
-        if category.as_ref().is_some_and(|wanted| !product.categories.iter().any(|name| is(name, wanted))) {
-            return false;
-        }
-        if brand.as_ref().is_some_and(|wanted| product.brand.as_ref().is_none_or(|name| !is(name, wanted))) {
-            return false;
-        }
-        if !attributes.iter().all(|(name, value)| has_attribute(product, name, value)) {
+        (statuses.is_empty() || statuses.contains(&product.status))
+            && category.as_ref().is_none_or(|wanted| product.categories.iter().any(|name| is(name, wanted)))
+            && brand.as_ref().is_none_or(|wanted| product.brand.as_ref().is_some_and(|name| is(name, wanted)))
+    }
+
+    /// Whether a product has the words and attributes, where they are looked for, and is found here for the
+    /// first time.
+    fn is_meant(&self, product: &Product, listing: Option<&Listing>, way: &Way, word: Option<&str>) -> bool {
+        if !self.attributes.is_empty() && !self.has_attributes(product, listing, way) {
             return false;
         }
         if self.words.is_empty() {
             return true;
         }
-        let known = index::words::of(product);
-        // Words that begin so stand together; the first of them is where the product is shown.
-        let first = |wanted: &str| {
-            known.range::<str, _>((std::ops::Bound::Included(wanted), std::ops::Bound::Unbounded)).next()
-        };
-        let all = self.words.iter().all(|wanted| first(wanted).is_some_and(|found| found.starts_with(wanted)));
+        let (known, there) = (index::words::of(product), listing.map(index::words::there).unwrap_or_default());
+        let all = self.words.iter().all(|wanted| first(&known, wanted).or(first(&there, wanted)).is_some());
+        // Words that begin so stand together; the first of them is where the product is shown, and what
+        // everybody reads comes before what a market says.
         let is_first = match (way, word) {
-            (Way::Word(wanted), Some(word)) => first(wanted).is_some_and(|found| found == word),
+            (Way::Word(wanted), Some(word)) => first(&known, wanted) == Some(word),
+            (Way::WordIn(_, wanted), Some(word)) => {
+                first(&known, wanted).is_none() && first(&there, wanted) == Some(word)
+            }
+            _ => true,
+        };
+        all && is_first
+    }
+
+    /// Whether all attributes are as they are looked for. What a market says of one takes the place of what
+    /// the product says.
+    fn has_attributes(&self, product: &Product, listing: Option<&Listing>, way: &Way) -> bool {
+        let shown = index::attributes(product, listing);
+        let all = self.attributes.is_subset(&shown);
+        let is_first = match way {
+            Way::AttributeIn { name, value, .. } => {
+                !index::attributes(product, None).contains(&(name.clone(), value.clone()))
+            }
             _ => true,
         };
         all && is_first
@@ -335,14 +366,12 @@ impl Search<'_> {
             if !selling.policy.refuses() || selling.backorder_limit > 0 {
                 return Ok(true);
             }
-            let levels = self.reader.levels(sku)?;
+            let levels = match shelves {
+                Shelves::Any => self.reader.levels(sku)?,
+                Shelves::At(location) => self.reader.level(sku, location)?.into_iter().collect(),
+            };
             self.rows += 1 + levels.iter().map(|level| level.rows.len()).sum::<usize>();
-            let is_there = |level: &Level| level.available > 0;
-            let mut here = levels.iter().filter(|level| match shelves {
-                Shelves::Any => true,
-                Shelves::At(location) => level.location == *location,
-            });
-            if here.any(|level| is_there(&level.level)) {
+            if levels.iter().any(|level| level.level.available > 0) {
                 return Ok(true);
             }
         }
@@ -350,11 +379,10 @@ impl Search<'_> {
     }
 }
 
-fn has_attribute(product: &Product, name: &Name, wanted: &str) -> bool {
-    let (name, wanted) = (index::words::plain(name.as_str()), index::words::plain(wanted));
-    let all = product.attributes.iter().chain(product.variants.iter().flat_map(|variant| &variant.attributes));
-    let mut of_name = all.filter(|(of, _)| index::words::plain(of.as_str()) == name);
-    of_name.any(|(_, value)| value.words().iter().any(|word| index::words::plain(word) == wanted))
+/// The first word that begins so.
+fn first<'w>(words: &'w BTreeSet<String>, wanted: &str) -> Option<&'w str> {
+    let mut from = words.range::<str, _>((std::ops::Bound::Included(wanted), std::ops::Bound::Unbounded));
+    from.next().map(String::as_str).filter(|word| word.starts_with(wanted))
 }
 
 /// Prices are not below zero.

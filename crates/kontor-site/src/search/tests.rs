@@ -209,6 +209,29 @@ fn filters_narrow_what_is_found() {
     for (what, query, expected) in table {
         assert_eq!(shop.found(&query), expected, "{what}");
     }
+    let gb_query = |query: Query| Query { market: Some(gb.clone()), ..query };
+    let edit = ListingEdit {
+        title: Some(Some(Title::parse("Bureau of walnut").unwrap())),
+        attributes: [(name("Material"), Some(AttributeValue::Text(AttributeText::parse("Nut").unwrap())))].into(),
+        ..ListingEdit::default()
+    };
+    let id = ProductId::parse("D-1").unwrap();
+    shop.done(&Command::EditListing { id, market: gb.clone(), edit: Box::new(edit), expected: None });
+    let of = |value: &str| Query { attributes: vec![(name("material"), value.into())], ..any.clone() };
+    let table = [
+        ("its own word", gb_query(typed("bureau")), "D-1"),
+        ("its own word, elsewhere", typed("bureau"), ""),
+        ("a word of both", gb_query(typed("walnut")), "D-1"),
+        ("a word of each", gb_query(typed("desk bureau")), "D-1"),
+        ("words of others", gb_query(typed("desk")), "L-1 D-2 D-1"),
+        ("its own attribute", gb_query(of("nut")), "D-1"),
+        ("its own attribute, elsewhere", of("nut"), ""),
+        ("what it hides", gb_query(of("walnut")), ""),
+        ("its own attribute, by title", Query { order: Order::Title, ..gb_query(of("nut")) }, "D-1"),
+    ];
+    for (what, query, expected) in table {
+        assert_eq!(shop.found(&query), expected, "{what}");
+    }
     let (hits, ..) = shop.all(&Query { market: Some(gb), price: band(0, u64::MAX), ..typed("walnut") }, 10);
     let hit = &hits[0];
     assert_eq!(hit.price.as_ref().map(|(sku, _, terms)| (sku.as_str(), terms.amount)), Some(("D-1", 6_500)));
@@ -397,4 +420,40 @@ fn a_cursor_of_another_query_opens_nothing_or_something_harmless() {
         assert_eq!(cursor.to_string(), text);
         assert!(reader.search(&typed("desk"), Some(&cursor), 5).unwrap().is_some(), "{text}");
     }
+}
+
+#[test]
+fn many_filters_cost_no_more_than_one_page() {
+    let mut shop = Shop::new();
+    let yes = AttributeValue::Flag(true);
+    let all = (0..2_000).map(|number| {
+        let mut edit = product(&format!("S{number}"), "One of many", 1);
+        edit.attributes = (0..20).map(|n| (name(&format!("a{n}")), Some(yes.clone()))).collect();
+        edit
+    });
+    shop.make(all.collect());
+    for count in [1, 2, 20, 300] {
+        let attributes = (0..count).map(|n| (name(&format!("a{}", n % 20)), "true".to_owned())).collect();
+        let query = Query { attributes, ..typed("one many") };
+        let page = shop.reader().search(&query, None, 3).unwrap().unwrap();
+        assert_eq!(page.items.len(), 3);
+        assert!(page.rows <= SEARCH_ROWS_MAX, "{} rows for {count} filters", page.rows);
+    }
+}
+
+#[test]
+fn places_that_nobody_asks_for_are_not_read() {
+    let mut shop = furniture();
+    let sku = Sku::parse("D-1").unwrap();
+    let places: Vec<LocationId> = (0..50).map(|n| LocationId::parse(format!("l{n:02}")).unwrap()).collect();
+    let mut rows = Vec::new();
+    for place in &places {
+        shop.done(&Command::OpenLocation { id: place.clone(), name: Title::parse("Shop").unwrap() });
+        let line = Line { sku: sku.clone(), location: place.clone(), quantity: Quantity::new(1).unwrap() };
+        shop.done(&Command::Receive { from: Inbound::Delivery, lines: vec![line], note: Note::default() });
+        let available = Some(Shelves::At(places[0].clone()));
+        let query = Query { available, now: NOW, ..Query::default() };
+        rows.push(shop.reader().search(&query, None, 10).unwrap().unwrap().rows);
+    }
+    assert!(rows.iter().all(|count| *count == rows[0]), "{rows:?}");
 }

@@ -72,7 +72,7 @@ pub(crate) async fn stock(
     let after = parse::optional("after", after, Sku::parse)?;
     let reader = app.site.read();
     stream(&app, after, move |after| {
-        let rows = reader.stocks(after.as_ref(), EXPORT_BATCH)?;
+        let rows = reader.stocks(after.as_ref(), None, EXPORT_BATCH)?;
         let mut text = Vec::new();
         for found in &rows {
             for at in &found.levels {

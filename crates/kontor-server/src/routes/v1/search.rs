@@ -4,7 +4,7 @@ use axum::extract::{Query as UrlQuery, State};
 use axum::response::Response;
 use http::Uri;
 use kontor_api::Code;
-use kontor_api::page::Page;
+use kontor_api::page::{Page, QUERY_ATTRIBUTES_MAX, QUERY_BYTES_MAX};
 use kontor_api::path;
 use kontor_api::product::Product;
 use kontor_core::id::{LocationId, Sku};
@@ -13,7 +13,6 @@ use kontor_core::money::Currency;
 use kontor_core::product::Status;
 use kontor_core::product::text::{AttributeText, MarketId, Name};
 use kontor_core::refusal::Refusal;
-use kontor_core::text::Title;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::wall_ms;
 use kontor_site::reader::Reader;
@@ -194,9 +193,17 @@ impl ListParams {
     }
 
     fn query(&self, audience: Audience) -> Result<Query, Problem> {
-        let words = parse::optional("q", self.q.clone(), Title::parse)?;
+        if self.q.as_ref().is_some_and(|words| words.len() > QUERY_BYTES_MAX) {
+            return Err(Problem::invalid("q", format!("has more than {QUERY_BYTES_MAX} bytes")));
+        }
+        if self.attribute.len() > QUERY_ATTRIBUTES_MAX {
+            let why = format!("{} are given; at most {QUERY_ATTRIBUTES_MAX} are taken", self.attribute.len());
+            return Err(Problem::invalid("attribute", why));
+        }
+        // Of blanks alone nothing is asked.
+        let words = self.q.as_deref().map(str::trim).filter(|words| !words.is_empty());
         Ok(Query {
-            words: words.map(|text| words::query(text.as_str())),
+            words: words.map(words::query),
             category: parse::optional("category", self.category.clone(), Name::parse)?,
             brand: parse::optional("brand", self.brand.clone(), Name::parse)?,
             attributes: self.attribute.iter().map(|given| attribute(given)).collect::<Result<_, _>>()?,

@@ -63,12 +63,11 @@ pub(crate) async fn list(
         let list = List { path: path::STOCK, filters: &[location.as_ref().map_or("", LocationId::as_str)] };
         let after = page_token.map(|token| list.place(&token)).transpose()?;
         let after = parse::optional("page_token", after, Sku::parse)?;
-        let mut rows = reader.stocks(after.as_ref(), size + 1)?;
-        if let Some(location) = &location {
-            if reader.location(location)?.is_none() {
-                return Err(Refusal::UnknownLocation { location: location.clone() }.into());
-            }
-            rows.iter_mut().for_each(|row| row.levels.retain(|level| level.location == *location));
+        let rows = reader.stocks(after.as_ref(), location.as_ref(), size + 1)?;
+        if let Some(location) = &location
+            && reader.location(location)?.is_none()
+        {
+            return Err(Refusal::UnknownLocation { location: location.clone() }.into());
         }
         let position = reader.position()?;
         let query = [("location", location.as_ref().map(LocationId::as_str))];

@@ -40,6 +40,9 @@ async fn products_are_found_by_all_that_is_asked_for() {
         ("q=des", "lamp draft oak desk"),
         ("q=walnut%20des", "desk"),
         ("q=bureau", ""),
+        ("q=bureau&market=gb", "desk"),
+        ("q=%20walnut%20", "desk"),
+        ("q=%20", "lamp draft oak desk"),
         ("q=desk-200", "desk"),
         ("q=4006381333931", "desk"),
         ("q=alva", "oak"),
@@ -140,4 +143,17 @@ async fn a_filter_that_makes_no_sense_is_named() {
     }
     let refused = shop.ask("GET /api/v1/products?available=true&location=moon").await;
     assert_eq!(refused.code(), "unknown_location");
+}
+
+#[tokio::test]
+async fn a_search_has_bounds() {
+    let shop = shop().await;
+    let twenty = ["attribute=seats:1"; 20].join("&");
+    assert_eq!(shop.ask_as_anybody(&format!("GET /api/v1/products?{twenty}")).await.status, 200);
+    for (too_much, pointer) in
+        [(format!("{twenty}&attribute=seats:1"), "attribute"), (format!("q={}", "a".repeat(501)), "q")]
+    {
+        let seen = shop.ask_as_anybody(&format!("GET /api/v1/products?{too_much}")).await;
+        assert_eq!((seen.status.as_u16(), &seen.json()["errors"][0]["pointer"]), (400, &json!(pointer)));
+    }
 }
