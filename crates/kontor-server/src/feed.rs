@@ -6,12 +6,16 @@ use std::collections::BTreeSet;
 use kontor_api::Time;
 use kontor_api::changes::{Change, Event};
 use kontor_core::event;
+use kontor_core::id::{LocationId, ProductId, Sku};
 use kontor_core::product::Status;
 use kontor_site::feed::FeedItem;
+use kontor_site::reader::Reader;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::convert;
+use crate::convert::product::Audience;
 use crate::problem::Problem;
 
 /// What happened after a position.
@@ -77,66 +81,95 @@ struct StockPlace {
     location: String,
 }
 
-/// An entry of the feed: whole, or what everybody may know of it, which may be nothing.
-pub(crate) fn entry(item: &FeedItem, public: bool) -> Result<Option<Entry>, Problem> {
-    if public {
-        return public_entry(item);
-    }
+/// An entry of the feed as holders of keys read it.
+pub(crate) fn whole(item: &FeedItem) -> Result<Entry, Problem> {
     let Change { position, recorded_at, actor, request_id, events } = convert::change(item)?;
     let events = events.into_iter().map(Effect::Whole).collect();
-    Ok(Some(Entry { position, recorded_at, actor, request_id, events }))
+    Ok(Entry { position, recorded_at, actor, request_id, events })
 }
 
-fn public_entry(item: &FeedItem) -> Result<Option<Entry>, Problem> {
-    let mut events = Vec::new();
-    // One set for all events: their number and order would tell a sale from a receipt.
-    let mut places = BTreeSet::new();
-    for event in &item.entry.events {
-        let mut place = |sku: &dyn ToString, location: &dyn ToString| {
-            places.insert(StockPlace { sku: sku.to_string(), location: location.to_string() });
+/// What everybody may know, which depends on what is for sale now: of a draft nothing is told, nor of what
+/// was one and is gone.
+pub(crate) struct Everybody {
+    reader: Reader,
+}
+
+impl Everybody {
+    pub(crate) fn now(app: &App) -> Self {
+        Self { reader: app.site.read() }
+    }
+
+    fn sees(&self, id: &ProductId) -> Result<bool, Problem> {
+        Ok(self.reader.product(id)?.is_some_and(|product| Audience::Everybody.sees(&product)))
+    }
+
+    fn sees_stock(&self, sku: &Sku) -> Result<bool, Problem> {
+        Ok(self.reader.item(sku)?.is_some_and(|item| item.status != Status::Draft))
+    }
+
+    /// What of an entry everybody may know, which may be nothing.
+    pub(crate) fn entry(&self, item: &FeedItem) -> Result<Option<Entry>, Problem> {
+        let mut events = Vec::new();
+        // One set for all events: their number and order would tell a sale from a receipt.
+        let mut places = BTreeSet::new();
+        let mut place = |sku: &Sku, location: &LocationId| -> Result<(), Problem> {
+            if self.sees_stock(sku)? {
+                places.insert(StockPlace { sku: sku.to_string(), location: location.to_string() });
+            }
+            Ok(())
         };
-        match event {
-            event::Event::ProductEdited(edited) => {
-                let (id, status) = (edited.id.to_string(), edited.edit.status.unwrap_or_default());
-                let told = match edited.edit.present {
-                    Some(true) if status == Status::Active => convert::event(event)?,
-                    Some(true) => continue,
-                    Some(false) => Event::ProductDeleted { id },
-                    // What was set may be of a draft: those who may see the product read it.
-                    None => Event::ProductChanged { id, revision: None, changes: Vec::new() },
-                };
-                events.push(Effect::Whole(told));
+        for event in &item.entry.events {
+            match event {
+                event::Event::ProductEdited(edited) => {
+                    events.extend(self.edited(event, edited)?.map(Effect::Whole));
+                }
+                event::Event::ListingEdited(edited) => {
+                    if self.sees(&edited.id)? {
+                        let (id, market) = (edited.id.to_string(), edited.market.to_string());
+                        events.push(Effect::Whole(Event::ListingChanged { id, market, changes: Vec::new() }));
+                    }
+                }
+                event::Event::LocationOpened { .. } | event::Event::LocationRenamed { .. } => {
+                    events.push(Effect::Whole(convert::event(event)?))
+                }
+                event::Event::StockMoved { lines, .. } => {
+                    lines.iter().try_for_each(|line| place(&line.sku, &line.location))?;
+                }
+                event::Event::StockAdjusted { sku, location, .. } => place(sku, location)?,
+                event::Event::ReservationMade { lines, .. } | event::Event::ReservationEnded { lines, .. } => {
+                    lines.iter().try_for_each(|line| place(&line.sku, &line.location))?;
+                }
+                // A deadline changes no level, and the rest is for operators.
+                event::Event::ReservationExtended { .. }
+                | event::Event::KeyCreated { .. }
+                | event::Event::JobStarted(_)
+                | event::Event::LinesDone(_)
+                | event::Event::JobFinished { .. }
+                | event::Event::JobUndone(_)
+                | event::Event::DayStarted { .. } => {}
             }
-            event::Event::ListingEdited(edited) => {
-                let (id, market) = (edited.id.to_string(), edited.market.to_string());
-                events.push(Effect::Whole(Event::ListingChanged { id, market, changes: Vec::new() }));
-            }
-            event::Event::LocationOpened { .. } | event::Event::LocationRenamed { .. } => {
-                events.push(Effect::Whole(convert::event(event)?))
-            }
-            event::Event::StockMoved { lines, .. } => {
-                lines.iter().for_each(|line| place(&line.sku, &line.location));
-            }
-            event::Event::StockAdjusted { sku, location, .. } => place(sku, location),
-            event::Event::ReservationMade { lines, .. } | event::Event::ReservationEnded { lines, .. } => {
-                lines.iter().for_each(|line| place(&line.sku, &line.location));
-            }
-            // A deadline changes no level, and the rest is for operators.
-            event::Event::ReservationExtended { .. }
-            | event::Event::KeyCreated { .. }
-            | event::Event::JobStarted(_)
-            | event::Event::LinesDone(_)
-            | event::Event::JobFinished { .. }
-            | event::Event::JobUndone(_)
-            | event::Event::DayStarted { .. } => {}
         }
+        if !places.is_empty() {
+            events.push(Effect::Public(PublicEvent::StockChanged { lines: places.into_iter().collect() }));
+        }
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let (position, recorded_at) = (item.position.to_string(), convert::time(item.recorded_at)?);
+        Ok(Some(Entry { position, recorded_at, actor: None, request_id: None, events }))
     }
-    if !places.is_empty() {
-        events.push(Effect::Public(PublicEvent::StockChanged { lines: places.into_iter().collect() }));
+
+    fn edited(&self, event: &event::Event, edited: &event::ProductEdited) -> Result<Option<Event>, Problem> {
+        let id = edited.id.to_string();
+        // What was set may be of a draft: those who may see the product read it.
+        let changed = |id| Some(Event::ProductChanged { id, revision: None, changes: Vec::new() });
+        Ok(match edited.edit.present {
+            // Whoever has shown it must know; of what was never shown, this is a name alone.
+            Some(false) => Some(Event::ProductDeleted { id }),
+            _ if edited.before.status == Some(Status::Active) && edited.edit.status.is_some() => changed(id),
+            _ if !self.sees(&edited.id)? => None,
+            Some(true) if edited.edit.status.unwrap_or_default() == Status::Active => Some(convert::event(event)?),
+            _ => changed(id),
+        })
     }
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let (position, recorded_at) = (item.position.to_string(), convert::time(item.recorded_at)?);
-    Ok(Some(Entry { position, recorded_at, actor: None, request_id: None, events }))
 }

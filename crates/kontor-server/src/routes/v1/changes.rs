@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use super::json;
 use crate::app::App;
 use crate::extract::{Caller, Params};
-use crate::feed::{self, Entry, Shown};
+use crate::feed::{self, Entry, Everybody, Shown};
 use crate::limits::{HEARTBEAT, STREAM_BATCH};
 use crate::problem::Problem;
 
@@ -84,7 +84,7 @@ pub(crate) async fn read(
     match answer_as(&headers)? {
         As::Stream => stream(&app, feed, after, public).await,
         As::Json => {
-            let mut batch = batch(&feed, after, limit.min(CHANGES_LIMIT_MAX), public).await?;
+            let mut batch = batch(&app, &feed, after, limit.min(CHANGES_LIMIT_MAX), public).await?;
             if batch.items.is_empty() && wait_s > 0 {
                 let _slot = slot(&app, public)?;
                 batch = wait(&app, &mut feed, batch, limit.min(CHANGES_LIMIT_MAX), wait_s, public).await?;
@@ -146,8 +146,8 @@ struct Batch {
 }
 
 /// Reads the journal, which may wait for the disk, on a thread that may.
-async fn batch(feed: &Feed, after: Position, limit: usize, public: bool) -> Result<Batch, Problem> {
-    let feed = feed.clone();
+async fn batch(app: &App, feed: &Feed, after: Position, limit: usize, public: bool) -> Result<Batch, Problem> {
+    let (app, feed) = (app.clone(), feed.clone());
     let read = tokio::task::spawn_blocking(move || {
         let mut batch = Batch { items: Vec::new(), next: after };
         while batch.items.is_empty() {
@@ -161,8 +161,13 @@ async fn batch(feed: &Feed, after: Position, limit: usize, public: bool) -> Resu
                 break;
             };
             batch.next = last.position;
-            for item in &found {
-                batch.items.extend(feed::entry(item, public)?);
+            if public {
+                let everybody = Everybody::now(&app);
+                for item in &found {
+                    batch.items.extend(everybody.entry(item)?);
+                }
+            } else {
+                batch.items = found.iter().map(feed::whole).collect::<Result<_, _>>()?;
             }
         }
         Ok(batch)
@@ -183,7 +188,7 @@ async fn wait(
     let mut next = empty.next;
     let something = async {
         while feed.wait(next).await {
-            let found = batch(feed, next, limit, public).await?;
+            let found = batch(app, feed, next, limit, public).await?;
             if !found.items.is_empty() {
                 return Ok(found);
             }
@@ -204,14 +209,15 @@ async fn stream(app: &App, feed: Feed, after: Position, public: bool) -> Result<
     }
     let slot = slot(app, public)?;
     // A bad cursor is said now, and not in the middle of a stream.
-    let first = batch(&feed, after, STREAM_BATCH, public).await?;
+    let first = batch(app, &feed, after, STREAM_BATCH, public).await?;
     let (sender, body) = Channel::<Bytes, axum::Error>::new(1);
     let mut draining = app.draining.subscribe();
     let gauge = app.metrics.streams.clone();
+    let telling = app.clone();
     tokio::spawn(async move {
         gauge.increment(1);
         tokio::select! {
-            told = tell(feed, sender, first, public) => {
+            told = tell(telling, feed, sender, first, public) => {
                 if let Err(problem) = told {
                     tracing::error!("A stream of changes ended: {}", problem.detail());
                 }
@@ -231,6 +237,7 @@ async fn stream(app: &App, feed: Feed, after: Position, public: bool) -> Result<
 /// Sends batch after batch. The next is read when the one before is on its way, so that a slow
 /// receiver makes its own stream late and costs the texts of a few batches.
 async fn tell(
+    app: App,
     mut feed: Feed,
     mut sender: Sender<Bytes, axum::Error>,
     first: Batch,
@@ -244,11 +251,11 @@ async fn tell(
             return Ok(());
         }
         if found.items.is_empty() {
-            found = batch(&feed, found.next, STREAM_BATCH, public).await?;
+            found = batch(&app, &feed, found.next, STREAM_BATCH, public).await?;
         }
         while found.items.is_empty() {
             match timeout(HEARTBEAT, feed.wait(found.next)).await {
-                Ok(true) => found = batch(&feed, found.next, STREAM_BATCH, public).await?,
+                Ok(true) => found = batch(&app, &feed, found.next, STREAM_BATCH, public).await?,
                 Ok(false) => return Ok(()),
                 Err(_) => break,
             }

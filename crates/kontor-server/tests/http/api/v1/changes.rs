@@ -97,3 +97,34 @@ async fn bad_cursors_are_said() {
         assert_eq!(shop.ask(request).await.code(), code, "{request}");
     }
 }
+
+#[tokio::test]
+async fn nobody_without_a_key_learns_of_drafts() {
+    let shop = Shop::open().await;
+    for request in [
+        "POST /api/v1/locations\n\n{\"id\": \"berlin\", \"name\": \"Berlin\"}",
+        "POST /api/v1/products\n\n{\"id\": \"secret\", \"sku\": \"SECRET\", \"title\": \"Launch\", \"status\": \"draft\"}",
+        "PATCH /api/v1/products/secret\nIf-Match: *\n\n{\"title\": \"Great launch\"}",
+        "PATCH /api/v1/products/secret/markets/gb\nIf-Match: *\n\n{\"title\": \"Launch there\"}",
+        "POST /api/v1/stock/receive\nIdempotency-Key: 1\n\n{\"sku\": \"SECRET\", \"location\": \"berlin\", \"quantity\": 2}",
+        "POST /api/v1/stock/adjust\nIdempotency-Key: 2\n\n{\"sku\": \"SECRET\", \"location\": \"berlin\", \"safety_stock\": 1}",
+    ] {
+        let seen = shop.ask(request).await;
+        assert!(seen.status.is_success(), "{request}: {}", seen.body);
+    }
+    let told = shop.ask_as_anybody("GET /api/v1/changes").await.body;
+    assert!(!told.to_lowercase().contains("secret") && !told.contains("aunch"), "{told}");
+
+    // On sale, it is told; taken back, that it went is told and nothing else.
+    let put_on_sale = "PATCH /api/v1/products/secret\nIf-Match: *\n\n{\"status\": \"active\"}";
+    assert!(shop.ask(put_on_sale).await.status.is_success());
+    assert!(shop.ask_as_anybody("GET /api/v1/changes").await.body.contains("SECRET"));
+    let take_back = "PATCH /api/v1/products/secret\nIf-Match: *\n\n{\"status\": \"draft\"}";
+    assert!(shop.ask(take_back).await.status.is_success());
+    let told = shop.ask_as_anybody("GET /api/v1/changes").await.json();
+    let events: Vec<_> =
+        told["items"].as_array().unwrap().iter().flat_map(|item| item["events"].as_array().unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["location_opened", "product_changed"], "{told}");
+    assert_eq!(events[1]["id"], "secret");
+}
