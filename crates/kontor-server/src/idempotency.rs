@@ -220,6 +220,10 @@ fn is_json(media_type: &str) -> bool {
 /// Reads JSON once; only when that fails, once more to say where. No body is an empty object.
 pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}".as_slice() } else { bytes };
+    // Fields have names; their order in a list would be taken for them.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("", "an object is expected, not a list"));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         match serde_path_to_error::deserialize::<_, T>(&mut json) {

@@ -20,6 +20,7 @@ async fn bad_requests_are_named_and_change_nothing() {
     let table: Vec<(String, u16, &str, &str)> = vec![
         (receive("{"), 400, "invalid_request", ""),
         (receive("[]"), 400, "invalid_request", ""),
+        (receive(r#" ["DESK", "berlin", 1]"#), 400, "invalid_request", ""),
         (receive("null"), 400, "invalid_request", ""),
         (receive("{} {}"), 400, "invalid_request", ""),
         (receive("\u{feff}{}"), 400, "invalid_request", ""),
