@@ -27,5 +27,5 @@ pub mod step;
 mod writer;
 
 pub use rehearsal::Rehearsal;
-pub use site::{Settings, Site};
+pub use site::{Settings, Site, are_current};
 pub use step::{Answer, NotDone};

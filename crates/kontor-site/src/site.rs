@@ -1,7 +1,7 @@
 //! A site that runs: opened from a directory, asked through a queue, read through snapshots.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use kontor_core::command::Request;
 use kontor_core::id::{Position, SiteId};
+use kontor_core::record::{TABLE_NAMES, TABLES_VERSION};
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
 use kontor_storage::journal::{Journal, ReadError};
@@ -400,16 +401,40 @@ pub fn label(site: &SiteId, term: u32) -> String {
     format!("{site}/{term}")
 }
 
-/// Opens the tables, and starts them anew if the engine finds them damaged: they are a cache.
+/// Opens the tables, and starts them anew if the engine finds them damaged, or if their rows are of another
+/// version: they are a cache.
 fn open_tables(directory: &DataDir, options: &TablesOptions) -> Result<Tables, OpenError> {
     let path = directory.tables_path();
-    let names = &kontor_core::record::TABLE_NAMES;
-    match Tables::fjall(&path, names, *options) {
+    if path.exists() && !are_current(&path) {
+        tracing::warn!("The tables are of another version; they are built again from the journal");
+        delete(&path)?;
+    }
+    let tables = open_or_renew(&path, options)?;
+    // If this is lost in a crash, the tables are built once more.
+    let written = std::fs::write(path.join(VERSION_FILE), TABLES_VERSION.to_string());
+    written.map_err(|source| TablesError::Io { path, source })?;
+    Ok(tables)
+}
+
+/// Whether the rows of the tables in a directory are as this program writes them.
+pub fn are_current(tables: &Path) -> bool {
+    std::fs::read(tables.join(VERSION_FILE)).is_ok_and(|said| said == TABLES_VERSION.to_string().as_bytes())
+}
+
+/// Holds the version of the rows, in the directory of the tables.
+const VERSION_FILE: &str = "ROWS";
+
+fn open_or_renew(path: &Path, options: &TablesOptions) -> Result<Tables, OpenError> {
+    match Tables::fjall(path, &TABLE_NAMES, *options) {
         Err(TablesError::Damaged { .. }) => {
             tracing::warn!("The tables are damaged; they are built again from the journal");
-            std::fs::remove_dir_all(&path).map_err(OpenError::Thread)?;
-            Ok(Tables::fjall(&path, names, *options)?)
+            delete(path)?;
+            Ok(Tables::fjall(path, &TABLE_NAMES, *options)?)
         }
         tables => Ok(tables?),
     }
+}
+
+fn delete(tables: &Path) -> Result<(), TablesError> {
+    std::fs::remove_dir_all(tables).map_err(|source| TablesError::Io { path: tables.to_owned(), source })
 }

@@ -127,11 +127,18 @@ async fn what_was_answered_is_found_again_after_a_restart_and_with_the_tables_go
     site.close().unwrap();
     drop(site);
 
-    std::fs::remove_dir_all(dir.path().join("tables")).unwrap();
-    let mut folded = 0;
-    let site = Site::open(&settings(dir.path()), |progress| folded = progress.folded).unwrap();
-    assert_eq!((on_hand(&site), folded > 0), (8, true));
-    site.close().unwrap();
+    let tables = dir.path().join("tables");
+    assert!(kontor_site::are_current(&tables));
+    let gone = || std::fs::remove_dir_all(&tables).unwrap();
+    let of_another_version = || std::fs::write(tables.join("ROWS"), "1").unwrap();
+    for lose in [&gone as &dyn Fn(), &of_another_version] {
+        lose();
+        let mut folded = 0;
+        let site = Site::open(&settings(dir.path()), |progress| folded = progress.folded).unwrap();
+        assert_eq!((on_hand(&site), folded > 0), (8, true));
+        site.close().unwrap();
+    }
+    assert!(kontor_site::are_current(&tables));
 }
 
 #[tokio::test]

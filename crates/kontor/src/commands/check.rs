@@ -94,6 +94,9 @@ fn own_tables(data: &Path, site: &SiteId) -> anyhow::Result<Result<Own, &'static
     if !directory.tables_path().exists() {
         return Ok(Err("there are no tables, they will be built at the next start"));
     }
+    if !kontor_site::are_current(&directory.tables_path()) {
+        return Ok(Err("the tables are of another version, they will be built at the next start"));
+    }
     let tables = Tables::fjall(&directory.tables_path(), &TABLE_NAMES, TablesOptions::default())?;
     Ok(Ok(Own { tables, _directory: directory }))
 }
