@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::{LABEL_BYTES_MAX, LOCATION_BYTES_MAX, SITE_BYTES_MAX, SKU_BYTES_MAX};
-use crate::text::{TextError, host_name, name, printable, text_type};
+use crate::text::{TextError, host_name, name, printable, segment, text_type};
 
 text_type! {
     /// The seller's key of a sellable unit. Case-sensitive: `85123a` and `85123A` are two.
-    Sku, "sku", printable, SKU_BYTES_MAX
+    Sku, "sku", segment, SKU_BYTES_MAX
 }
 text_type! {
     /// A product's id: given by the client, or equal to its first SKU.
-    ProductId, "product id", printable, SKU_BYTES_MAX
+    ProductId, "product id", segment, SKU_BYTES_MAX
 }
 text_type! {
     /// A warehouse or shop that holds stock.

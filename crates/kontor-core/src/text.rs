@@ -33,6 +33,12 @@ pub enum TextError {
         /// The trade's word for the text.
         what: &'static str,
     },
+    /// `.` or `..`, which every client takes for a place in the path of an address.
+    #[error("{what} may not be . or ..")]
+    Dots {
+        /// The trade's word for the text.
+        what: &'static str,
+    },
     /// Not an address of the web.
     #[error("{what} must be an http or https address")]
     Address {
@@ -61,9 +67,15 @@ pub(crate) fn printable(text: &str, what: &'static str, max: usize) -> Result<()
     }
 }
 
-/// Like [`printable`], from the narrow alphabet that needs no escaping in URLs, files and logs.
-pub(crate) fn name(text: &str, what: &'static str, max: usize) -> Result<(), TextError> {
+/// Like [`printable`], and a part of the path of an address.
+pub(crate) fn segment(text: &str, what: &'static str, max: usize) -> Result<(), TextError> {
     printable(text, what, max)?;
+    if matches!(text, "." | "..") { Err(TextError::Dots { what }) } else { Ok(()) }
+}
+
+/// Like [`segment`], from the narrow alphabet that needs no escaping in URLs, files and logs.
+pub(crate) fn name(text: &str, what: &'static str, max: usize) -> Result<(), TextError> {
+    segment(text, what, max)?;
     let narrow = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
     if text.bytes().all(narrow) { Ok(()) } else { Err(TextError::Alphabet { what }) }
 }

@@ -182,6 +182,7 @@ fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
 /// The body, if it is JSON by its header, within its limit, and arrives in time.
 pub(crate) async fn bytes_of(request: Request<Body>, app: &App) -> Result<bytes::Bytes, Problem> {
     let (head, body) = request.into_parts();
+    uncompressed(&head.headers)?;
     let bytes = bytes_of_any(body, app).await?;
     let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     match media_type {
@@ -209,6 +210,15 @@ pub(crate) async fn bytes_of_any(body: Body, app: &App) -> Result<bytes::Bytes, 
         Ok(Err(error)) => Err(Problem::new(Code::InvalidRequest, format!("the body ended early: {error}"))),
         Err(_) => Err(Problem::new(Code::RequestTimeout, "the body did not arrive in time")),
     }
+}
+
+/// Refuses a body that says to be compressed.
+pub(crate) fn uncompressed(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|value| *value != "identity") else {
+        return Ok(());
+    };
+    let detail = format!("bodies are not taken compressed; this one says {}", encoding.to_str().unwrap_or("otherwise"));
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::time::{Duration, timeout};
 
 use crate::app::App;
+use crate::idempotency::uncompressed;
 use crate::limits::{CHUNK_BYTES, CHUNK_GATHER, CHUNK_LINES, LINE_BYTES_MAX};
 use crate::problem::Problem;
 
@@ -49,6 +50,7 @@ impl Lines {
     /// The lines of a request, if they are lines by their header.
     pub(crate) fn of(app: &App, request: Request<Body>) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
+        uncompressed(&head.headers)?;
         let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case(MEDIA_TYPE) {
