@@ -27,6 +27,8 @@ pub enum Policy {
     ReserveOnOrder,
     /// Units are held as soon as they are put into a cart.
     ReserveOnCart,
+    /// `none` until stock is first received or counted, which makes it `reserve_on_order`.
+    NoneUntilReceived,
 }
 
 /// Whether a product can be sold.

@@ -221,6 +221,28 @@ fn the_policy_of_the_day_decides() {
     );
 }
 
+/// The first delivery or count makes stock counted, in its own entry, and neither a return nor a refusal does.
+#[test]
+fn stock_is_counted_from_the_first_receipt_on() {
+    check(
+        "
+         time | command                                | answer                                              | apples
+         0s   | sell apples apples none_until_received | apples revision 2                                   | 0 0 0 0
+         0s   | reserve r1 3 apples                    | r1 held until 15m                                   | 0 0 0 0
+         0s   | issue 9 apples                         | apples 9 and no change                              | 0 0 0 0
+         0s   | return 2 apples                        | apples +2                                           | 2 0 0 2
+         0s   | issue 9 apples                         | apples 9 and no change                              | 2 0 0 2
+         0s   | receive 4 apples + 1 apples@cellar     | apples revision 3; apples +4, apples@cellar +1      | 6 0 0 6
+         0s   | issue 7 apples                         | no: insufficient_stock apples wanted 7 available 6  | 6 0 0 6
+         0s   | receive 1 apples                       | apples +1                                           | 7 0 0 7
+         0s   | sell apples apples none_until_received | apples revision 4                                   | 7 0 0 7
+         0s   | count 0 apples                         | apples revision 5; apples -7                        | 0 0 0 0
+         0s   | issue 1 apples                         | no: insufficient_stock apples wanted 1 available 0  | 0 0 0 0
+         0s   | commit r1                              | r1 committed                                        | 0 0 0 0
+         0s   | ship r1                                | apples 3 and no change                              | 0 0 0 0",
+    );
+}
+
 #[test]
 fn a_hold_ends_to_the_millisecond() {
     check(

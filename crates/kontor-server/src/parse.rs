@@ -101,5 +101,6 @@ pub(crate) fn policy(policy: wire::Policy) -> Policy {
         wire::Policy::TrackOnly => Policy::TrackOnly,
         wire::Policy::ReserveOnOrder => Policy::ReserveOnOrder,
         wire::Policy::ReserveOnCart => Policy::ReserveOnCart,
+        wire::Policy::NoneUntilReceived => Policy::NoneUntilReceived,
     }
 }

@@ -9,16 +9,16 @@ use crate::event::{Event, ListingEdited, ProductEdited};
 use crate::id::{LocationId, ProductId, SiteId, Sku};
 use crate::job::JobLine;
 use crate::limits::{
-    ATTRIBUTES_MAX, CATEGORIES_MAX, LISTING_PRICES_MAX, MARKETS_MAX, MEDIA_MAX, OPTIONS_MAX, PRICES_MAX,
-    PRODUCT_BYTES_MAX, QUANTITY_MAX, TRANSLATIONS_MAX, VARIANT_ATTRIBUTES_MAX, VARIANTS_MAX,
+    ATTRIBUTES_MAX, CATEGORIES_MAX, ENTRY_BYTES_MAX, HEAD_BYTES_MAX, LISTING_PRICES_MAX, MARKETS_MAX, MEDIA_MAX,
+    OPTIONS_MAX, PRICES_MAX, PRODUCT_BYTES_MAX, QUANTITY_MAX, TRANSLATIONS_MAX, VARIANT_ATTRIBUTES_MAX, VARIANTS_MAX,
 };
-use crate::product::edit::{ProductEdit, VariantEdit};
+use crate::product::edit::{ProductEdit, SellingEdit, VariantEdit};
 use crate::product::field::{Conflict, Field};
 use crate::product::gtin::Gtin;
 use crate::product::listing::{Listing, ListingEdit, ListingSibling};
 use crate::product::merge::{conflicts, listing_conflicts};
 use crate::product::text::MarketId;
-use crate::product::{GtinUse, Item, Product, Sibling};
+use crate::product::{GtinUse, Item, Policy, Product, Sibling};
 use crate::record::{Key, KeyParts, Table, decode, size};
 use crate::refusal::{Refusal, Stop};
 use crate::site::SiteRow;
@@ -91,6 +91,38 @@ impl Rules<'_> {
         let (must, variants) = (Must::Exist, Must::Exist);
         let wanted = Wanted { id, edit: &nothing, expected: None, must, variants, job: None };
         Ok(Desk::new(self)?.edits(wanted, &[WantedThere { market, edit, expected }])?.into_events())
+    }
+
+    /// The product of a SKU of which the first units are about to be booked, if they make its stock counted.
+    pub(super) fn first_counted(self, sku: &Sku) -> Result<Option<(ProductId, Sku)>, Stop> {
+        let Item { product, selling, .. } = self.item(sku)?;
+        Ok((selling.policy == Policy::NoneUntilReceived).then(|| (product, sku.clone())))
+    }
+
+    /// A movement, after the edits by which stock is counted from it on.
+    pub(super) fn counted_from_now(self, first: Vec<(ProductId, Sku)>, moved: Event) -> Result<Vec<Event>, Stop> {
+        if first.is_empty() {
+            return Ok(vec![moved]);
+        }
+        let mut products: BTreeMap<ProductId, BTreeSet<Sku>> = BTreeMap::new();
+        for (product, sku) in first {
+            products.entry(product).or_default().insert(sku);
+        }
+        let mut desk = Desk::new(self)?;
+        let mut events = Vec::with_capacity(products.len() + 1);
+        for (id, skus) in &products {
+            let selling = SellingEdit { policy: Some(Policy::ReserveOnOrder), backorder_limit: None };
+            let variants =
+                skus.iter().map(|sku| VariantEdit { selling: Some(selling), ..VariantEdit::of(sku.clone()) });
+            let edit = ProductEdit { variants: variants.collect(), ..ProductEdit::default() };
+            let (must, variants) = (Must::Exist, Must::Exist);
+            let edits = desk.edits(Wanted { id, edit: &edit, expected: None, must, variants, job: None }, &[])?;
+            events.extend(desk.keep(edits));
+        }
+        events.push(moved);
+        let bytes: usize = events.iter().map(size).sum();
+        limit("entry bytes", (bytes + HEAD_BYTES_MAX) as u64, ENTRY_BYTES_MAX as u64)?;
+        Ok(events)
     }
 
     /// The markets in which a product says something of its own, up to the most that are allowed.

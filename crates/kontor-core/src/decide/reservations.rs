@@ -10,7 +10,6 @@ use crate::id::{LocationId, Owner, ReservationId, Sku};
 use crate::limits::{
     DUE_HOLDS_PER_COMMAND, DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, HEAD_BYTES_MAX, HOLD_MS_MAX, HOLD_MS_MIN,
 };
-use crate::product::Policy;
 use crate::record::Table;
 use crate::refusal::{Refusal, Stop};
 use crate::reservation::{Promise, Reservation, ReservationLine, ReservationStatus};
@@ -44,7 +43,7 @@ impl Rules<'_> {
                 location: item.location,
                 quantity: item.quantity,
                 shipped: 0,
-                tracked: for_sale.selling.policy != Policy::None,
+                tracked: for_sale.selling.policy.counts(),
             });
         }
         let expires_at = self.context.now.plus(hold_ms);

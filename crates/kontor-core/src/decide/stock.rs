@@ -20,8 +20,10 @@ impl Rules<'_> {
             Inbound::Return => MovementKind::Return,
         };
         let wanted = self.summed(lines)?;
+        let mut first = Vec::new();
         for item in &wanted {
-            self.item(&item.sku)?;
+            // What a customer brings back says nothing of how many are there.
+            first.extend(self.first_counted(&item.sku)?.filter(|_| from == Inbound::Delivery));
             self.home_here(&item.location)?;
         }
         let papers = self.papers(kind, note)?;
@@ -31,7 +33,7 @@ impl Rules<'_> {
             limit("units", units(level.on_hand) + item.quantity, QUANTITY_MAX)?;
             moved.push(item.moved(&level, signed(item.quantity), signed(item.quantity)));
         }
-        Ok(vec![papers.moved(moved, None)])
+        self.counted_from_now(first, papers.moved(moved, None))
     }
 
     pub(super) fn issue(self, lines: &[Line], note: &Note) -> Result<Vec<Event>, Stop> {
@@ -53,7 +55,7 @@ impl Rules<'_> {
         let mut moved = Vec::with_capacity(wanted.len());
         for ((item, for_sale), mut level) in wanted.iter().zip(&for_sale).zip(before) {
             room.give_back(item, &mut level);
-            let change = if for_sale.selling.policy == Policy::None { 0 } else { -signed(item.quantity) };
+            let change = if for_sale.selling.policy.counts() { -signed(item.quantity) } else { 0 };
             moved.push(item.moved(&level, change, change));
         }
         let mut events = room.freed();
@@ -137,7 +139,7 @@ impl Rules<'_> {
         note: &Note,
     ) -> Result<Vec<Event>, Stop> {
         limit("units", counted, QUANTITY_MAX)?;
-        self.item(sku)?;
+        let first = self.first_counted(sku)?;
         self.home_here(location)?;
         let papers = self.papers(MovementKind::Count, note)?;
         let level = self.level(sku, location)?;
@@ -148,7 +150,7 @@ impl Rules<'_> {
         let item = Demand { sku: sku.clone(), location: location.clone(), quantity: counted };
         let mut moved = item.moved(&level, change, change + set_aside);
         moved.from_unavailable = units(set_aside);
-        Ok(vec![papers.moved(vec![moved], None)])
+        self.counted_from_now(first.into_iter().collect(), papers.moved(vec![moved], None))
     }
 
     pub(super) fn adjust(

@@ -66,6 +66,9 @@ pub enum Policy {
     ReserveOnOrder,
     /// Units are held as soon as they are put into a cart.
     ReserveOnCart,
+    /// [`Policy::None`] until the first delivery or count of the variant, and [`Policy::ReserveOnOrder`] from
+    /// then on: the entry that books the units sets it.
+    NoneUntilReceived,
 }
 
 /// The policy of a variant, and how far it may be sold beyond what is there. One field: the limit has
@@ -249,6 +252,11 @@ impl Variant {
 }
 
 impl Policy {
+    /// Whether a sale takes units off the shelf.
+    pub fn counts(self) -> bool {
+        !matches!(self, Self::None | Self::NoneUntilReceived)
+    }
+
     /// Whether a sale is refused for want of units.
     pub fn refuses(self) -> bool {
         matches!(self, Self::ReserveOnOrder | Self::ReserveOnCart)
@@ -261,6 +269,7 @@ impl Policy {
             Self::TrackOnly => "track_only",
             Self::ReserveOnOrder => "reserve_on_order",
             Self::ReserveOnCart => "reserve_on_cart",
+            Self::NoneUntilReceived => "none_until_received",
         }
     }
 }

@@ -199,6 +199,7 @@ fn item(word: &str) -> (kontor_core::id::Sku, kontor_core::id::LocationId) {
 fn policy(word: &str) -> Option<Policy> {
     Some(match word {
         "none" => Policy::None,
+        "none_until_received" => Policy::NoneUntilReceived,
         "track_only" => Policy::TrackOnly,
         "reserve_on_order" => Policy::ReserveOnOrder,
         "reserve_on_cart" => Policy::ReserveOnCart,

@@ -57,6 +57,7 @@ fn act() -> impl Strategy<Value = Act> {
     let hold_ms = || 1_000..6_000_u64;
     let policy = prop_oneof![
         1 => Just(Policy::None),
+        1 => Just(Policy::NoneUntilReceived),
         1 => Just(Policy::TrackOnly),
         3 => Just(Policy::ReserveOnOrder),
         1 => Just(Policy::ReserveOnCart),
@@ -242,8 +243,11 @@ impl Notebook {
             sums
         };
         match command {
-            Command::Receive { lines, .. } => {
+            Command::Receive { from, lines, .. } => {
                 for (item, units) in sums(lines) {
+                    if *from == Inbound::Delivery {
+                        self.counts_from_now(&item.0);
+                    }
                     self.shelves.entry(item).or_default().there += units;
                 }
                 true
@@ -258,7 +262,7 @@ impl Notebook {
                         || (*units <= self.free(item, now) + backorder && *units <= shelf.there - shelf.set_aside)
                 });
                 for (item, units) in sums.into_iter().filter(|_| enough) {
-                    if self.selling[&item.0].policy != Policy::None {
+                    if self.selling[&item.0].policy.counts() {
                         self.shelves.entry(item).or_default().there -= units;
                     }
                 }
@@ -273,7 +277,7 @@ impl Notebook {
                 });
                 if enough {
                     let lines = sums.into_iter().map(|(item, left)| {
-                        let counted = self.selling[&item.0].policy != Policy::None;
+                        let counted = self.selling[&item.0].policy.counts();
                         Promised { item, left, counted }
                     });
                     let hold = Hold { lines: lines.collect(), until: now + hold_ms, state: State::Held };
@@ -321,6 +325,7 @@ impl Notebook {
                 enough
             }
             Command::Count { sku, location, counted, .. } => {
+                self.counts_from_now(sku.as_str());
                 let shelf = self.shelves.entry(name(sku, location)).or_default();
                 shelf.there = i64::try_from(*counted).expect("small");
                 shelf.set_aside = shelf.set_aside.min(shelf.there);
@@ -350,6 +355,12 @@ impl Notebook {
         }
     }
 
+    fn counts_from_now(&mut self, sku: &str) {
+        if let Some(selling) = self.selling.get_mut(sku).filter(|to| to.policy == Policy::NoneUntilReceived) {
+            selling.policy = Policy::ReserveOnOrder;
+        }
+    }
+
     fn end(&mut self, id: ReservationId, now: u64, change: impl FnOnce(&mut Hold)) -> bool {
         let live = self.holds.get_mut(&id).filter(|hold| hold.state == State::Held && hold.until > now);
         live.map(change).is_some()
@@ -357,5 +368,5 @@ impl Notebook {
 }
 
 fn refuses(policy: Policy) -> bool {
-    !matches!(policy, Policy::None | Policy::TrackOnly)
+    !matches!(policy, Policy::None | Policy::NoneUntilReceived | Policy::TrackOnly)
 }

@@ -80,7 +80,7 @@ async fn create(State(app): State<App>, sent: Sent) -> Result<Response, Problem>
     let asked = sent.part(&product_id, &[name.as_bytes(), price.to_string().as_bytes()]);
     let command = Command::EditProduct {
         id: sku.clone().into(),
-        edit: Box::new(catalog::new_product(edit, sku, Policy::None)),
+        edit: Box::new(catalog::new_product(edit, sku, Policy::NoneUntilReceived)),
         expected: None,
         must: Must::Create,
         variants: Must::Create,

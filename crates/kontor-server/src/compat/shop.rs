@@ -87,7 +87,7 @@ async fn details(State(app): State<App>, Named(id): Named<String>, sent: Sent) -
             Some(now) => (over(edit.clone(), now, &sku), Must::Exist),
             None => {
                 let edit = ProductEdit { title: Some(title.clone()), ..edit.clone() };
-                (catalog::new_product(edit, sku.clone(), Policy::None), Must::Create)
+                (catalog::new_product(edit, sku.clone(), Policy::NoneUntilReceived), Must::Create)
             }
         };
         let (id, edit, expected) = (product.clone(), Box::new(edit), now.map(|now| now.revision));

@@ -289,5 +289,6 @@ pub(crate) fn policy(policy: Policy) -> wire::Policy {
         Policy::TrackOnly => wire::Policy::TrackOnly,
         Policy::ReserveOnOrder => wire::Policy::ReserveOnOrder,
         Policy::ReserveOnCart => wire::Policy::ReserveOnCart,
+        Policy::NoneUntilReceived => wire::Policy::NoneUntilReceived,
     }
 }

@@ -9,7 +9,7 @@ use kontor_core::location::Location;
 use kontor_core::money::Currency;
 use kontor_core::product::gtin::Gtin;
 use kontor_core::product::text::{MarketId, Name};
-use kontor_core::product::{Policy, Product, Status};
+use kontor_core::product::{Product, Status};
 use kontor_core::text::Title;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::wall_ms;
@@ -306,7 +306,7 @@ impl Row {
             Some(left) => {
                 *skus = left;
                 let mut sum = Stock::default();
-                for variant in product.variants.iter().filter(|variant| variant.selling.policy != Policy::None) {
+                for variant in product.variants.iter().filter(|variant| variant.selling.policy.counts()) {
                     sum.is_counted = true;
                     for level in reader.stock(&variant.sku)?.map(|stock| stock.levels).unwrap_or_default() {
                         sum.on_hand += level.level.on_hand;

@@ -52,6 +52,7 @@ pub(super) fn badge(status: Status) -> Markup {
 pub(super) fn policy(policy: Policy) -> &'static str {
     match policy {
         Policy::None => "not counted",
+        Policy::NoneUntilReceived => "not counted until stock is received",
         Policy::TrackOnly => "counted, never refused",
         Policy::ReserveOnOrder => "reserved on order",
         Policy::ReserveOnCart => "reserved in the cart",

@@ -7,7 +7,7 @@ use kontor_core::event::{Event, Moved, ProductEdited};
 use kontor_core::id::{Position, ProductId, ReservationId};
 use kontor_core::movement::MovementKind;
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
-use kontor_core::product::{Policy, Selling, Status};
+use kontor_core::product::{Selling, Status};
 use kontor_core::reservation::{ReservationLine, ReservationStatus};
 use kontor_core::time::{SeenStamps, SiteTime};
 
@@ -61,7 +61,7 @@ impl Shop {
             Command::Issue { lines, note } => {
                 let mut moved = Vec::new();
                 for (shelf, units) in summed(lines) {
-                    let counted = self.selling(&shelf.0)?.policy != Policy::None;
+                    let counted = self.selling(&shelf.0)?.policy.counts();
                     moved.push(self.moved(shelf, units, if counted { -signed(units) } else { 0 }, 0));
                 }
                 self.papers(MovementKind::Issue, moved, note, None, booked)
@@ -103,7 +103,7 @@ impl Shop {
                 let (id, expires_at) = (id.unwrap_or(*named), booked.at.plus(*hold_ms));
                 let mut held = Vec::new();
                 for (shelf, units) in summed(lines) {
-                    let tracked = self.selling(&shelf.0)?.policy != Policy::None;
+                    let tracked = self.selling(&shelf.0)?.policy.counts();
                     self.claims.entry(shelf.clone()).or_default().insert(id);
                     held.push(HoldLine { shelf, quantity: signed(units), shipped: 0, tracked });
                 }

@@ -149,7 +149,7 @@ pub(crate) fn summed(lines: &[Line]) -> Vec<(ShelfKey, u64)> {
 /// Whether a sale under this policy is refused for want of units.
 pub(crate) fn refuses(policy: Policy) -> bool {
     match policy {
-        Policy::None | Policy::TrackOnly => false,
+        Policy::None | Policy::NoneUntilReceived | Policy::TrackOnly => false,
         Policy::ReserveOnOrder | Policy::ReserveOnCart => true,
     }
 }

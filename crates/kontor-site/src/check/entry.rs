@@ -7,7 +7,7 @@ use kontor_core::id::{LocationId, ReservationId, Sku};
 use kontor_core::location::Location;
 use kontor_core::movement::{MovementKind, UsedReference};
 use kontor_core::overlay::Overlay;
-use kontor_core::product::{Item, Policy, Status};
+use kontor_core::product::{Item, Status};
 use kontor_core::reservation::{Reservation, ReservationLine, ReservationStatus};
 use kontor_core::stock::{Level, StockRow};
 use kontor_core::view::{View, ViewError, derived, row, rows_of_sites};
@@ -86,7 +86,7 @@ impl Look<'_> {
                 self.holds(*expires_at > self.at.time, report, || format!("{id} was due when it was made"));
                 for line in lines {
                     let item = self.item(&line.sku, report)?;
-                    let counted = item.is_some_and(|item| item.selling.policy != Policy::None);
+                    let counted = item.is_some_and(|item| item.selling.policy.counts());
                     let right = line.shipped == 0 && line.tracked == counted;
                     self.booked(right, report, || {
                         format!("{id} holds {} of {} as if its policy were another", line.quantity, line.sku)
@@ -216,7 +216,7 @@ impl Look<'_> {
         let quantity = i64::try_from(moved.quantity).unwrap_or(i64::MAX);
         let counted = match handed_out {
             Some(lines) => lines.iter().any(|line| is_of(line, moved) && line.tracked),
-            None => self.item(&moved.sku, report)?.is_some_and(|item| item.selling.policy != Policy::None),
+            None => self.item(&moved.sku, report)?.is_some_and(|item| item.selling.policy.counts()),
         };
         let change = match kind {
             MovementKind::Receive | MovementKind::Return => quantity,

@@ -6,9 +6,7 @@ use http::{StatusCode, Uri};
 use kontor_api::Code;
 use kontor_core::command::{Command, Inbound, Line, Note};
 use kontor_core::id::{LocationId, Sku};
-use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::text::MarketId;
-use kontor_core::product::{Policy, Selling};
 use kontor_core::quantity::Quantity;
 use kontor_core::text::Title;
 use kontor_site::clock::Stopwatch;
@@ -17,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Fields, keys, latency, made, missing};
 use crate::app::App;
-use crate::compat::catalog::{Found, again, find, find_any, is_race};
+use crate::compat::catalog::{again, find, find_any, is_race};
 use crate::compat::parameter;
 use crate::compat::sent::Sent;
 use crate::extract::Named;
@@ -59,7 +57,6 @@ pub(super) async fn add(State(app): State<App>, sent: Sent) -> Result<Response, 
             Ok(vec![Line { sku: of.clone(), location: location.clone(), quantity }])
         };
         if inc > 0 {
-            commands.extend(found.as_ref().and_then(counted_from_now));
             commands.push(Command::Receive { from: Inbound::Delivery, lines: lines(inc)?, note: Note::default() });
         }
         if dec > 0 {
@@ -82,17 +79,6 @@ pub(super) async fn add(State(app): State<App>, sent: Sent) -> Result<Response, 
         answer(StatusCode::OK, &body).map(Some).map_err(Problem::after_write)
     })
     .await
-}
-
-/// Stock of a product that nobody had counted is counted from its first receipt on.
-fn counted_from_now(found: &Found) -> Option<Command> {
-    let variant = found.product.variant(&found.sku)?;
-    (variant.selling.policy == Policy::None).then(|| {
-        let selling = Some(Selling::default().into());
-        let variant = VariantEdit { selling, ..VariantEdit::of(found.sku.clone()) };
-        let edit = ProductEdit { variants: vec![variant], ..ProductEdit::default() };
-        Command::change_product(found.id.clone(), edit, None)
-    })
 }
 
 pub(super) async fn read(

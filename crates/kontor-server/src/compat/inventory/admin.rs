@@ -185,7 +185,7 @@ async fn create_one(app: &App, sent: &Sent, wanted: Wanted) -> Result<Outcome, P
                 commands.push(Command::change_product(found.item.product.clone(), edit, Some(expected)));
             }
         }
-        commands.extend(stock(&sku, before.found.as_ref(), units));
+        commands.push(stock(&sku, before.found.as_ref(), units));
         match app.submit(&asked, Command::All(commands)).await {
             Ok(done) => told(app, &sku, &done).await.map(Some),
             Err(problem) if problem.code() == Code::PreconditionFailed => match before.found {
@@ -219,7 +219,7 @@ async fn set_one(app: &App, sent: &Sent, wanted: Wanted) -> Result<Outcome, Prob
             commands.push(Command::change_product(found.item.product.clone(), edit.clone(), None));
         }
         if let Some(units) = units {
-            commands.extend(stock(&sku, Some(&found), units));
+            commands.push(stock(&sku, Some(&found), units));
         }
         match app.submit(&asked, Command::All(commands)).await {
             Ok(done) => told(app, &sku, &done).await.map(Some),
@@ -273,26 +273,17 @@ fn open_pool() -> Command {
     Command::OpenLocation { id: central(), name: Title::parse("Central").expect("a word is a title") }
 }
 
-/// What makes so many units available. Stock is counted from now on, whatever it was before.
-fn stock(sku: &Sku, found: Option<&Found>, units: u64) -> Vec<Command> {
-    let mut commands = Vec::new();
-    if let Some(found) = found
-        && let Some(selling) = found.counted_from_now()
-    {
-        let variant = VariantEdit { selling: Some(selling.into()), ..VariantEdit::of(sku.clone()) };
-        let edit = ProductEdit { variants: vec![variant], ..ProductEdit::default() };
-        commands.push(Command::change_product(found.item.product.clone(), edit, None));
-    }
+/// What makes so many units available.
+fn stock(sku: &Sku, found: Option<&Found>, units: u64) -> Command {
     let (on_hand, available) = found.map_or((0, 0), |found| (found.level.on_hand, found.level.available));
     let promised = u64::try_from(on_hand - available).unwrap_or(0);
-    commands.push(Command::Count {
+    Command::Count {
         sku: sku.clone(),
         location: central(),
         counted: units + promised,
         expected: Some(on_hand),
         note: Note::default(),
-    });
-    commands
+    }
 }
 
 async fn told(app: &App, sku: &Sku, done: &Answer) -> Result<Outcome, Problem> {

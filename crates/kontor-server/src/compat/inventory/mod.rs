@@ -16,7 +16,7 @@ use axum::routing::{delete, get, post, put};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use kontor_api::{Code, Time};
 use kontor_core::id::{LocationId, SiteId, Sku};
-use kontor_core::product::{Item, Product, Selling, Status};
+use kontor_core::product::{Item, Product, Status};
 use kontor_core::stock::{Level, StockRow};
 use kontor_core::view::rows_of_sites;
 use kontor_site::clock::wall_ms;
@@ -106,12 +106,6 @@ struct Found {
 }
 
 impl Found {
-    /// How the SKU is sold from now on, if stock of it has never been counted.
-    fn counted_from_now(&self) -> Option<Selling> {
-        let is_counted = self.item.selling.policy != kontor_core::product::Policy::None;
-        (!is_counted).then(Selling::default)
-    }
-
     fn is_deleted(&self) -> bool {
         self.item.status == Status::Archived
     }

@@ -13,7 +13,7 @@ async fn a_product_without_stock_is_not_counted_until_some_is_received() {
         (201, "{\"productId\":\"1\",\"name\":\"MacBook\",\"price\":1999}")
     );
     let policy = async || shop.ask("GET /api/v1/stock/1").await.json()["policy"].clone();
-    assert_eq!(policy().await, "none");
+    assert_eq!(policy().await, "none_until_received");
     let set = "PUT /v1/admin/products/set\n\n{\"products\": [{\"productId\": \"1\", \"available\": 4}]}";
     assert_eq!(shop.ask(set).await.json()["results"][0]["success"], json!(true));
     assert_eq!(policy().await, "reserve_on_order");
@@ -32,6 +32,65 @@ async fn a_product_without_stock_is_not_counted_until_some_is_received() {
     }
     assert!(product.get("brand").is_none() && product.get("weight").is_none(), "what is not set is not there");
     assert_eq!(shop.ask("GET /v1/inventory/1").await.json()["price"], json!(1999));
+}
+
+/// Whoever books the first units, on whatever path.
+#[tokio::test]
+async fn every_first_receipt_makes_stock_counted() {
+    let row = "{\"line\": 1, \"stock\": {\"sku\": \"1\", \"location\": \"berlin\", \"quantity\": 3}}";
+    for (first, policy) in [
+        (
+            "POST /api/v1/stock/receive\nIdempotency-Key: r\n\n\
+             {\"sku\": \"1\", \"location\": \"berlin\", \"quantity\": 3}"
+                .to_owned(),
+            "reserve_on_order",
+        ),
+        (
+            "POST /api/v1/stock/count\nIdempotency-Key: c\n\n{\"sku\": \"1\", \"location\": \"berlin\", \"counted\": 3}"
+                .to_owned(),
+            "reserve_on_order",
+        ),
+        (format!("import_stock\n{row}"), "reserve_on_order"),
+        (format!("import_counts\n{row}"), "reserve_on_order"),
+        (
+            "POST /inventory\n\n\
+             {\"product_id\": \"1\", \"warehouse_id\": \"berlin\", \"region_code\": \"main\", \"inc\": 3}"
+                .to_owned(),
+            "reserve_on_order",
+        ),
+        (
+            "POST /api/v1/stock/return\nIdempotency-Key: b\n\n{\"reference\": \"b\", \"lines\": \
+             [{\"sku\": \"1\", \"location\": \"berlin\", \"quantity\": 3}]}"
+                .to_owned(),
+            "none_until_received",
+        ),
+    ] {
+        let shop = Shop::open().await;
+        shop.ask("POST /products\n\n{\"productId\": \"1\", \"name\": \"MacBook\", \"price\": 1999}").await;
+        shop.ask("POST /api/v1/locations\n\n{\"id\": \"berlin\", \"name\": \"Shop\"}").await;
+        let request = match first.split_once('\n') {
+            Some((kind, row)) if kind.starts_with("import_") => {
+                let (id, digest) = (format!("job_{}", "a".repeat(32)), "b".repeat(64));
+                let start = json!({"id": id, "kind": kind, "source": "x.csv", "digest": digest});
+                assert_eq!(shop.ask(&format!("POST /api/v1/jobs\n\n{start}")).await.status, 201);
+                format!("POST /api/v1/jobs/{id}/rows\nContent-Type: application/x-ndjson\n\n{row}\n")
+            }
+            _ => first.clone(),
+        };
+        let seen = shop.ask(&request).await;
+        assert!(seen.status.is_success(), "{seen:?}");
+        let stock = shop.ask("GET /api/v1/stock/1").await.json();
+        assert_eq!((&stock["policy"], &stock["totals"]["on_hand"]), (&json!(policy), &json!(3)), "{first}");
+    }
+}
+
+/// Whoever says that stock is not counted is not overruled by a receipt.
+#[tokio::test]
+async fn what_is_never_counted_stays_so() {
+    let shop = Shop::open().await;
+    shop.ask("POST /api/v1/products\n\n{\"sku\": \"card\", \"title\": \"Gift card\", \"policy\": \"none\"}").await;
+    shop.ask("PUT /v1/admin/products/set\n\n{\"products\": [{\"productId\": \"card\", \"available\": 4}]}").await;
+    assert_eq!(shop.ask("GET /api/v1/stock/card").await.json()["policy"], "none");
 }
 
 #[tokio::test]

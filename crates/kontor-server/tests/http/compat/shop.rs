@@ -21,7 +21,7 @@ async fn details_make_a_product_and_change_it() {
         details("A-1").as_object().unwrap().keys().map(|name| product[name].clone()).collect::<Vec<_>>()
     };
     assert_eq!(fields(&read().await), fields(&details("A-1")));
-    assert_eq!(shop.ask("GET /api/v1/stock/A-1").await.json()["policy"], "none");
+    assert_eq!(shop.ask("GET /api/v1/stock/A-1").await.json()["policy"], "none_until_received");
     // Its name is somebody else's business, and its SKU is the new one alone.
     shop.ask("PATCH /api/v1/products/7\nIf-Match: *\n\n{\"title\": \"Lamp\"}").await;
     assert_eq!(post(&shop, "7", &details("A-2")).await, 204);

@@ -337,6 +337,8 @@ fn booked(line: u64, told: Result<Vec<Event>, Problem>) -> Result<LineDone, Prob
                 Event::StockMoved { kind, lines, .. } => {
                     *kind == kontor_core::movement::MovementKind::Count && lines.iter().all(|line| line.change == 0)
                 }
+                // From now on its stock is counted.
+                Event::ProductEdited(_) => false,
                 _ => true,
             });
             if is_count_of_the_same { LineOutcome::Unchanged } else { LineOutcome::Booked }

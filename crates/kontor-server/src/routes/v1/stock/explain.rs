@@ -7,7 +7,7 @@ use kontor_api::stock::{ExplainedLocation, Explanation, Hold, SiteBooks};
 use kontor_api::{Code, path};
 use kontor_core::id::{LocationId, ReservationId, SiteId, Sku};
 use kontor_core::limits::QUANTITY_MAX;
-use kontor_core::product::{Item, Policy, Status};
+use kontor_core::product::{Item, Status};
 use kontor_core::refusal::Refusal;
 use kontor_core::stock::{Level, quota};
 use kontor_core::time::SiteTime;
@@ -202,7 +202,7 @@ impl Verdict {
         let backorder = if at.home == *here { limit } else { 0 };
         let promisable = at.level.sellable_here.saturating_add(backorder).max(0);
         let wanted = i64::try_from(quantity).unwrap_or(i64::MAX);
-        let refuses = !matches!(item.selling.policy, Policy::None | Policy::TrackOnly);
+        let refuses = item.selling.policy.refuses();
         let code = match item.status {
             Status::Archived => Some(Code::ProductArchived),
             Status::Draft => Some(Code::ProductDraft),
@@ -241,8 +241,7 @@ fn sentences(item: &Item, at: &LocationLevel, here: &SiteId, verdict: &Verdict, 
     if level.shortage > 0 {
         said.push(format!("{} units are promised that are not there.", level.shortage));
     }
-    let counts = !matches!(item.selling.policy, Policy::None | Policy::TrackOnly);
-    if !counts {
+    if !item.selling.policy.refuses() {
         said.push("Sales are not refused for want of units, by the policy of the variant.".into());
     } else if item.selling.backorder_limit > 0 {
         said.push(format!("Up to {} more may be promised as a backorder.", item.selling.backorder_limit));
