@@ -128,7 +128,7 @@ pub struct JobRow {
 #[serde(deny_unknown_fields)]
 pub struct StockRow {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]
@@ -143,7 +143,7 @@ pub struct StockRow {
 #[serde(deny_unknown_fields)]
 pub struct RefusedRow {
     /// What programs decide by.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub code: String,
     /// For people; long ones are cut.
     pub detail: String,

@@ -86,7 +86,7 @@ pub struct ChangeListing {
 #[schema(example = json!({"sku": "P1001", "currency": "GBP", "amount": "449.00"}))]
 pub struct SetListingPrice {
     /// Which variant.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// ISO 4217.
     #[schema(pattern = "^[A-Z]{3}$")]

@@ -19,11 +19,11 @@ use crate::time::Time;
 pub struct CreateProduct {
     /// Equal to the first SKU if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub id: Option<String>,
     /// Of the only variant, if there is just one. Case-sensitive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: Option<String>,
     /// What shoppers read.
     #[schema(min_length = 1, max_length = 500)]
@@ -41,7 +41,7 @@ pub struct CreateProduct {
     pub description: Option<Option<String>>,
     /// Who makes it.
     #[serde(default, deserialize_with = "crate::nullable", skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub brand: Option<Option<String>>,
     /// Whether it can be sold; `active` if not given.
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub struct ChangeProduct {
     pub description: Option<Option<String>>,
     /// Who makes it.
     #[serde(default, deserialize_with = "crate::nullable", skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub brand: Option<Option<String>>,
     /// Whether it can be sold.
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ pub struct ChangeProduct {
 pub struct PutProduct {
     /// Equal to the first SKU if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub id: Option<String>,
     /// What shoppers read.
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ pub struct PutProduct {
     pub description: Option<Option<String>>,
     /// Who makes it.
     #[serde(default, deserialize_with = "crate::nullable", skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub brand: Option<Option<String>>,
     /// Whether it can be sold.
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
@@ -190,7 +190,7 @@ pub struct PutProduct {
 #[schema(example = json!({"sku": "P1001-OAK", "title": "Oak"}))]
 pub struct PutVariant {
     /// Which. Case-sensitive.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// What GS1 knows it by: 8, 12, 13 or 14 digits with the right check digit.
     #[serde(default, deserialize_with = "crate::nullable", skip_serializing_if = "Option::is_none")]

@@ -72,7 +72,7 @@ pub struct Totals {
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]
@@ -88,7 +88,7 @@ pub struct Line {
 #[schema(example = json!({"sku": "P1001", "location": "berlin", "quantity": 12, "reference": "delivery 4711"}))]
 pub struct ReceiveStock {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]
@@ -179,7 +179,7 @@ pub enum WriteOffFrom {
 #[schema(example = json!({"sku": "P1001", "location": "berlin", "quantity": 1, "reason": "water damage"}))]
 pub struct WriteOffStock {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]
@@ -205,7 +205,7 @@ pub struct WriteOffStock {
 #[schema(example = json!({"sku": "P1001", "location": "berlin", "counted": 11, "expected_on_hand": 12}))]
 pub struct CountStock {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]
@@ -231,7 +231,7 @@ pub struct CountStock {
 #[schema(example = json!({"sku": "P1001", "location": "berlin", "safety_stock": 2}))]
 pub struct AdjustStock {
     /// Of what.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// Where.
     #[schema(min_length = 1, max_length = 64)]

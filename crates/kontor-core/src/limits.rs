@@ -1,9 +1,9 @@
 //! Every number at which Kontor says "no more", with its reason. Messages, checks and the API
 //! document read the same constants.
 
-/// SKUs and product ids, in bytes. GS1 keys have at most 30 characters, real catalogues use 40;
-/// they are part of every row key, so they are kept short.
-pub const SKU_BYTES_MAX: usize = 64;
+/// SKUs and product ids, in bytes. GS1 keys have at most 30 characters, real catalogues use 40, contracts of
+/// shops allow 100; they are part of every row key, and [`LINES_MAX`] of them fit into an entry.
+pub const SKU_BYTES_MAX: usize = 100;
 
 /// Location ids, in bytes; part of every stock key.
 pub const LOCATION_BYTES_MAX: usize = 64;
@@ -15,8 +15,8 @@ pub const SITE_BYTES_MAX: usize = 32;
 pub const TITLE_BYTES_MAX: usize = 500;
 
 /// Brands, categories, options and names of attributes, in bytes. The longest path of Google's product
-/// taxonomy has 140, its longest name 60; they are parts of index keys.
-pub const NAME_BYTES_MAX: usize = 100;
+/// taxonomy has 140, contracts of shops allow 200 for a manufacturer. Index keys hold their beginning.
+pub const NAME_BYTES_MAX: usize = 200;
 
 /// Descriptions, in bytes. Marketplaces cut at 2,000 to 5,000 characters; a product is read whole.
 pub const DESCRIPTION_BYTES_MAX: usize = 8 * 1024;

@@ -30,7 +30,7 @@ fn every_entry_fits() {
     let mut shop = Shop::new();
     let location = format!("{:L<64}", "shop");
     shop.must(Command::OpenLocation { id: place(&location), name: Title::parse("Shop").expect("a name") });
-    let names: Vec<String> = (0..LINES_MAX).map(|number| format!("{number:S>64}")).collect();
+    let names: Vec<String> = (0..LINES_MAX).map(|number| format!("{number:S>100}")).collect();
     for name in &names {
         play_done(&mut shop, &format!("product {name}"));
     }

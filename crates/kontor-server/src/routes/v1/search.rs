@@ -43,10 +43,10 @@ pub(crate) struct ListParams {
     #[param(max_length = 500)]
     q: Option<String>,
     /// Only of this category; capitals and accents do not matter here and in the next.
-    #[param(max_length = 100)]
+    #[param(max_length = 200)]
     category: Option<String>,
     /// Only of this brand.
-    #[param(max_length = 100)]
+    #[param(max_length = 200)]
     brand: Option<String>,
     /// `draft`, `active`, `archived` or `all`. Drafts and active ones if not given. Without a key there are
     /// active ones alone.

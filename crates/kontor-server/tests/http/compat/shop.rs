@@ -38,6 +38,25 @@ async fn details_make_a_product_and_change_it() {
     assert_eq!(read().await["sku"], "A-2");
 }
 
+/// The contract's longest words: a SKU of 100, a manufacturer of 200.
+#[tokio::test]
+async fn the_longest_words_of_the_contract_are_taken() {
+    let shop = Shop::open().await;
+    let mut body = details(&"S".repeat(100));
+    body["manufacturer"] = json!("M".repeat(200));
+    assert_eq!(post(&shop, "7", &body).await, 204);
+    let product = shop.ask("GET /products/7").await.json();
+    assert_eq!((&product["sku"], &product["manufacturer"]), (&body["sku"], &body["manufacturer"]));
+    let found = shop.ask(&format!("GET /api/v1/products?brand={}", "m".repeat(200))).await.json();
+    assert_eq!(found["items"][0]["id"], "7");
+    assert_eq!(shop.ask(&format!("GET /api/v1/products?brand={}", "m".repeat(199))).await.json()["items"], json!([]));
+    for (field, bytes) in [("sku", 101), ("manufacturer", 201)] {
+        let mut longer = body.clone();
+        longer[field] = json!("X".repeat(bytes));
+        assert_eq!(post(&shop, "8", &longer).await, 400, "{field}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_product_is_refused_in_the_contracts_words() {
     let shop = Shop::open().await;
