@@ -134,6 +134,12 @@ pub(crate) const COMPAT_TRIES: usize = 8;
 /// Rows of a list that has no pages in a reference service. The next ones are behind `Link`.
 pub(crate) const COMPAT_ROWS_MAX: usize = 1_000;
 
+/// Products that the search of a reference service shows: as many as that service does.
+pub(crate) const COMPAT_FOUND_SHOWN: usize = 20;
+
+/// Products up to which that search counts what it has found. Each is read; more are told as more.
+pub(crate) const COMPAT_FOUND_MAX: usize = 200;
+
 /// Simulated conflicts that are kept to be explained, the newest, some 2 KB each.
 pub(crate) const COMPAT_SIMULATIONS_KEPT: usize = 256;
 

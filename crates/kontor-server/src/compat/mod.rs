@@ -13,6 +13,7 @@ mod inventory;
 mod products;
 mod sent;
 mod shop;
+mod web;
 
 use axum::Router;
 use axum::response::Response;
@@ -43,8 +44,10 @@ pub(crate) enum Shape {
     Health,
     /// The product API.
     Products,
-    /// The shop, and the contract that it shares with others.
+    /// The contract that the shop shares with others.
     Shop,
+    /// What the shop alone has.
+    Web,
 }
 
 impl Shape {
@@ -57,6 +60,7 @@ impl Shape {
         match (parts.next()?, parts.next(), parts.next()) {
             ("v1", Some("inventory" | "admin"), _) => Some(Self::Inventory),
             ("products", None, _) if *method == Method::PUT => Some(Self::Catalog),
+            ("products", Some("search"), None) => Some(Self::Web),
             ("products", _, None) => Some(Self::Products),
             ("products", _, Some("details")) if *method == Method::POST => Some(Self::Shop),
             ("products" | "inventory" | "explain-merge" | "explain-consistency", ..) => Some(Self::Catalog),
@@ -71,7 +75,7 @@ impl Shape {
         match self {
             Self::Inventory if inventory::is_admin(path) => Reach::InventoryAdmin,
             Self::Inventory => Reach::Inventory,
-            Self::Catalog | Self::Health | Self::Products | Self::Shop => Reach::Everything,
+            Self::Catalog | Self::Health | Self::Products | Self::Shop | Self::Web => Reach::Everything,
         }
     }
 
@@ -94,6 +98,7 @@ impl Shape {
             Self::Inventory => inventory::said(problem, path, standing),
             Self::Products => products::in_words(problem),
             Self::Shop => shop::said(problem),
+            Self::Web => web::said(problem),
         };
         *response.status_mut() = said.status;
         let headers = response.headers_mut();
@@ -107,7 +112,7 @@ impl Shape {
         match self {
             Self::Catalog | Self::Health => global_catalog::head(headers, app, seconds),
             Self::Inventory => inventory::head(headers, standing),
-            Self::Products | Self::Shop => {}
+            Self::Products | Self::Shop | Self::Web => {}
         }
     }
 }
@@ -121,7 +126,11 @@ struct Said {
 
 /// All routes of the layer.
 pub(crate) fn routes() -> Router<App> {
-    global_catalog::routes().merge(inventory::routes()).merge(products::routes()).merge(shop::routes())
+    global_catalog::routes()
+        .merge(inventory::routes())
+        .merge(products::routes())
+        .merge(shop::routes())
+        .merge(web::routes())
 }
 
 /// The value of a parameter.
@@ -151,8 +160,9 @@ fn decoded(value: &str) -> String {
 
 /// Path and method of every operation, for the metrics.
 pub(crate) fn operations() -> impl Iterator<Item = (String, Method)> {
-    let all = [global_catalog::OPERATIONS, inventory::OPERATIONS, products::OPERATIONS, shop::OPERATIONS]
-        .into_iter()
-        .flatten();
+    let all =
+        [global_catalog::OPERATIONS, inventory::OPERATIONS, products::OPERATIONS, shop::OPERATIONS, web::OPERATIONS]
+            .into_iter()
+            .flatten();
     all.map(|(path, method)| ((*path).to_owned(), method.clone()))
 }

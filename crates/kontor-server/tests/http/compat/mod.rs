@@ -3,3 +3,4 @@ mod global_catalog;
 mod inventory;
 mod products;
 mod shop;
+mod web;
