@@ -197,8 +197,10 @@ pub struct JobUndo {
     pub job: Job,
     /// Rows that this step undid.
     pub undone: u64,
-    /// Rows whose values somebody has changed since; they stay as they are.
+    /// Rows that were not undone, or not whole: somebody has changed since what they set, or uses it.
     pub changed_since: u64,
+    /// Those rows, the last ones first, with the reason of each.
+    pub kept: Vec<RowAnswer>,
     /// Rows that are left: ask again until there are none.
     pub left: u64,
 }

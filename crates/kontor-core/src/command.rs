@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::access::Role;
 use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
-use crate::job::{JobKind, JobOptions, JobStep, LineDone, Source};
+use crate::job::{JobKind, JobOptions, JobStep, Source};
 use crate::product::Selling;
 use crate::product::edit::{ProductEdit, VariantEdit};
 use crate::product::listing::ListingEdit;
@@ -70,12 +70,12 @@ pub enum Command {
         /// How it is read, in the caller's own words; what a resumed import is compared with.
         options: JobOptions,
     },
-    /// Notes what became of lines of an import that were done by commands of their own.
-    AdvanceJob {
+    /// Books lines of an import of stock, each on its own, and notes what became of them.
+    BookStock {
         /// Which lines of which import.
         step: JobStep,
-        /// What was done, by ascending lines.
-        done: Vec<LineDone>,
+        /// What is booked, by ascending lines.
+        items: Vec<StockItem>,
     },
     /// Ends an import: all its lines have been seen.
     FinishJob {
@@ -243,6 +243,19 @@ pub struct UpsertItem {
     pub edit: ProductEdit,
     /// What is set of what it says in markets.
     pub listings: BTreeMap<MarketId, ListingEdit>,
+}
+
+/// Units of one line of an import: that came in, or that were counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockItem {
+    /// The line that it stands on, from 1.
+    pub line: u64,
+    /// Of what.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationId,
+    /// How many.
+    pub quantity: u64,
 }
 
 impl UpsertItem {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, JobId, ProductId};
+use crate::id::{Actor, JobId, LocationId, ProductId, Sku};
 use crate::limits::{JOB_OPTIONS_BYTES_MAX, LABEL_BYTES_MAX, NAME_BYTES_MAX, OUTCOME_BYTES_MAX};
 use crate::record::{Key, Primary, Table};
 use crate::text::{TextError, printable, text_type};
@@ -145,7 +145,7 @@ pub enum LineOutcome {
     Created(Stamp),
     /// A product was changed, by the edit with this stamp.
     Changed(Stamp),
-    /// Stock was booked.
+    /// Stock was booked under the reference of this line, and not by it.
     Booked,
     /// It was so before.
     Unchanged,
@@ -155,6 +155,19 @@ pub enum LineOutcome {
         code: Box<str>,
         /// Why, in words.
         detail: Box<str>,
+    },
+    /// Stock was booked, by the movement with the reference of this line.
+    Moved {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units that on_hand changed by.
+        change: i64,
+        /// Units there afterwards.
+        on_hand_after: i64,
+        /// When it was recorded.
+        at: SiteTime,
     },
 }
 
@@ -230,7 +243,7 @@ impl LineOutcome {
         match self {
             Self::Created(_) => "created",
             Self::Changed(_) => "changed",
-            Self::Booked => "booked",
+            Self::Booked | Self::Moved { .. } => "booked",
             Self::Unchanged => "unchanged",
             Self::Refused { .. } => "refused",
         }
@@ -242,7 +255,7 @@ impl JobCounts {
     pub fn count(&mut self, outcome: &LineOutcome) {
         let place = match outcome {
             LineOutcome::Created(_) => &mut self.created,
-            LineOutcome::Changed(_) | LineOutcome::Booked => &mut self.changed,
+            LineOutcome::Changed(_) | LineOutcome::Booked | LineOutcome::Moved { .. } => &mut self.changed,
             LineOutcome::Unchanged => &mut self.unchanged,
             LineOutcome::Refused { .. } => &mut self.refused,
         };

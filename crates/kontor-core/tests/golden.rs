@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use kontor_core::access::Role;
-use kontor_core::command::{Command, UpsertItem};
+use kontor_core::command::{Command, StockItem, UpsertItem};
 use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Group};
 use kontor_core::id::{Actor, JobId};
 use kontor_core::job::{JobKind, JobOptions, JobStep, LineDone, LineOutcome, Source};
 use support::catalog::edit;
 use support::ledger::play;
-use support::{Answer, Shop, Tables, encode, request_id, shared, told};
+use support::{Answer, Shop, Tables, encode, place, request_id, shared, sku, told};
 
 #[test]
 fn version_1_reads_as_it_was_written() {
@@ -197,8 +197,8 @@ fn import(shop: &mut Shop) {
     shop.must(Command::FinishJob { id: products });
     shop.must(Command::UndoJob { id: products });
     shop.must(start(counts, JobKind::Counts));
-    let done = vec![LineDone { line: 2, product: None, outcome: LineOutcome::Booked }];
-    shop.must(Command::AdvanceJob { step: step(counts, 1, 2, vec![refused(1)]), done });
+    let items = vec![StockItem { line: 2, sku: sku("apples"), location: place("shop"), quantity: 4 }];
+    shop.must(Command::BookStock { step: step(counts, 1, 2, vec![refused(1)]), items });
 }
 
 fn framed(groups: &[Vec<u8>]) -> Vec<u8> {

@@ -89,7 +89,7 @@ fn a_job_takes_every_line_once_and_in_order() {
         assert!(matches!(no(&mut shop, chunk(step(5, 9), lines)), Refusal::LineOrder { .. }), "{lines:?}");
     }
     assert_eq!(no(&mut shop, chunk(step(5, 4), &[])), Refusal::LineOrder { line: 4 });
-    let counts = Command::AdvanceJob { step: step(5, 9), done: vec![] };
+    let counts = Command::BookStock { step: step(5, 9), items: vec![] };
     assert_eq!(no(&mut shop, counts), Refusal::JobState { job: JOB, status: JobStatus::Running });
 
     shop.must(chunk(step(5, 9), &[]));
@@ -222,18 +222,6 @@ fn a_job_is_put_back_where_nobody_has_changed_it_since() {
     }
     let again = shop.ask(Command::UndoJob { id: JOB }, None);
     assert_eq!(again, Answer::No(Refusal::JobState { job: JOB, status: JobStatus::Undone }));
-}
-
-#[test]
-fn only_imports_of_products_are_put_back() {
-    let mut shop = Shop::new();
-    start(&mut shop, JobKind::Stock);
-    let done = vec![LineDone { line: 1, product: None, outcome: LineOutcome::Booked }];
-    let step = JobStep { job: JOB, from_line: 1, through_line: 1, rejected: vec![] };
-    shop.must(Command::AdvanceJob { step, done });
-    assert_eq!(job(&shop).counts.changed, 1);
-    let refused = Answer::No(Refusal::JobState { job: JOB, status: JobStatus::Running });
-    assert_eq!(shop.ask(Command::UndoJob { id: JOB }, None), refused);
 }
 
 proptest! {

@@ -83,11 +83,6 @@ impl Problem {
         self
     }
 
-    /// Whether the domain said no, for good: the same again would be refused again.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self.code().status(), 400..=499) && !self.code().retryable()
-    }
-
     /// Whether the program is to blame, and somebody should look at it.
     pub(crate) fn is_defect(&self) -> bool {
         match self.code() {

@@ -50,7 +50,7 @@ impl Rules<'_> {
 }
 
 /// An entry whose rows are looked at by the next decision and then thrown away: nobody reads who asked.
-fn draft(events: Vec<Event>) -> Entry {
+pub(super) fn draft(events: Vec<Event>) -> Entry {
     let request_id = RequestId::parse("draft").expect("a short word is a request id");
     Entry { actor: Actor::timer(), request_id, idempotency: None, events }
 }

@@ -64,11 +64,6 @@ impl Rules<'_> {
         self.lines(step, previous, in_order(items.iter().map(Item::Upsert), rejected))
     }
 
-    pub(super) fn advance_job(self, step: &JobStep, done: &[LineDone]) -> Result<Vec<Event>, Stop> {
-        let previous = self.job_at(step, &[JobKind::Stock, JobKind::Counts])?.last_chunk;
-        self.lines(Some(step), previous, in_order(done.iter().map(Item::Done), &step.rejected))
-    }
-
     pub(super) fn finish_job(self, id: JobId) -> Result<Vec<Event>, Stop> {
         self.job(id, &[JobStatus::Running])?;
         Ok(vec![Event::JobFinished { id }])
@@ -82,13 +77,7 @@ impl Rules<'_> {
             (None, Some(first), Some(last)) => (first.line(), last.line()),
             (None, ..) => return Ok(vec![]),
         };
-        let mut next = from_line;
-        for item in &items {
-            if !(next..=last_line).contains(&item.line()) {
-                return Err(Refusal::LineOrder { line: item.line() }.into());
-            }
-            next = item.line() + 1;
-        }
+        ascending(from_line, last_line, items.iter().map(Item::line))?;
         let job = step.map(|step| step.job);
         let mut desk = Desk::new(self)?;
         let mut room = Room::new();
@@ -119,7 +108,7 @@ impl Rules<'_> {
     }
 
     /// The job that goes on with this step.
-    fn job_at(self, step: &JobStep, kinds: &[JobKind]) -> Result<Job, Stop> {
+    pub(super) fn job_at(self, step: &JobStep, kinds: &[JobKind]) -> Result<Job, Stop> {
         let job = self.job(step.job, &[JobStatus::Running])?;
         if !kinds.contains(&job.started.kind) {
             return Err(Refusal::JobState { job: step.job, status: job.status }.into());
@@ -145,19 +134,19 @@ impl Rules<'_> {
     /// Puts lines back, the last ones first, until the entry is full or a chunk is done.
     pub(super) fn undo_job(self, id: JobId) -> Result<Vec<Event>, Stop> {
         let job = self.job(id, &[JobStatus::Running, JobStatus::Finished, JobStatus::Undoing])?;
-        if job.started.kind != JobKind::Products {
-            return Err(Refusal::JobState { job: id, status: job.status }.into());
-        }
         let next = if job.status == JobStatus::Undoing { job.next_undo } else { job.last_chunk };
         let below = job.undone_from.unwrap_or(u64::MAX);
         let mut undone = JobUndone { id, from_line: 1, next_chunk: None, put_back: 0, left: Vec::new() };
         let Some(chunk) = next else { return Ok(vec![Event::JobUndone(Arc::new(undone))]) };
         let done = row::<LinesDone>(self.view, self.context.site, (id, chunk))?;
         let done = done.ok_or_else(|| unreadable(Table::JOB_LINES.name(), "a chunk of a job is missing"))?;
+        (undone.from_line, undone.next_chunk) = (done.from_line, done.previous);
+        if job.started.kind != JobKind::Products {
+            return self.undo_stock(job.started.kind, &done, below, undone);
+        }
         let mut desk = Desk::new(self)?;
         let mut room = Room::new();
         let mut events = Vec::new();
-        (undone.from_line, undone.next_chunk) = (done.from_line, done.previous);
         for line in done.lines.iter().rev().filter(|line| line.line < below) {
             let (Some(product), LineOutcome::Created(stamp) | LineOutcome::Changed(stamp)) =
                 (&line.product, &line.outcome)
@@ -363,13 +352,25 @@ fn in_order<'i>(items: impl Iterator<Item = Item<'i>>, rejected: &'i [LineDone])
     all
 }
 
+/// Refuses lines that do not ascend, or are not those of the step.
+pub(super) fn ascending(from: u64, through: u64, lines: impl Iterator<Item = u64>) -> Result<(), Stop> {
+    let mut next = from;
+    for line in lines {
+        if !(next..=through).contains(&line) {
+            return Err(Refusal::LineOrder { line }.into());
+        }
+        next = line + 1;
+    }
+    Ok(())
+}
+
 /// What is left of an entry.
-struct Room {
+pub(super) struct Room {
     left: usize,
 }
 
 impl Room {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { left: ENTRY_BYTES_MAX - HEAD_BYTES_MAX }
     }
 
@@ -378,7 +379,7 @@ impl Room {
     }
 
     /// Takes bytes with what goes before each part: its kind and its length.
-    fn take(&mut self, bytes: usize) -> bool {
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
         let left = self.left.checked_sub(bytes + 8);
         self.left = left.unwrap_or(self.left);
         left.is_some()

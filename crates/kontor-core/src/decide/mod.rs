@@ -9,6 +9,7 @@ mod jobs;
 mod locations;
 mod reservations;
 mod stock;
+mod stock_jobs;
 mod upkeep;
 
 use catalog::Wanted;
@@ -58,7 +59,7 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::StartJob { id, kind, source, digest, options } => {
             rules.start_job(*id, *kind, source, *digest, options)
         }
-        Command::AdvanceJob { step, done } => rules.advance_job(step, done),
+        Command::BookStock { step, items } => rules.book_stock(step, items),
         Command::FinishJob { id } => rules.finish_job(*id),
         Command::UndoJob { id } => rules.undo_job(*id),
         Command::OpenLocation { id, name } => rules.open_location(id, name),

@@ -183,7 +183,7 @@ impl Rules<'_> {
     }
 
     /// The level of an item at a location whose books are kept here.
-    fn level(self, sku: &Sku, location: &LocationId) -> Result<Level, Stop> {
+    pub(super) fn level(self, sku: &Sku, location: &LocationId) -> Result<Level, Stop> {
         self.level_at(sku, location, self.context.site)
     }
 

@@ -125,7 +125,7 @@ impl Shop {
             Command::EndDueHolds { .. } | Command::StartDay => {}
             // Simulated clients do none of these.
             Command::DeleteProduct { .. } | Command::EditListing { .. } | Command::UpsertProducts { .. } => {}
-            Command::StartJob { .. } | Command::AdvanceJob { .. } => {}
+            Command::StartJob { .. } | Command::BookStock { .. } => {}
             Command::FinishJob { .. } | Command::UndoJob { .. } => {}
             Command::ExpectVersion { .. } | Command::All(_) => {}
         }

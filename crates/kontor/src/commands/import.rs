@@ -389,6 +389,10 @@ fn undo(job: &str, target: &Target, style: Style) -> anyhow::Result<ExitCode> {
             let step = client.undo_job(job).await.context("the same command goes on with undoing")?;
             undone += step.undone;
             changed_since += step.changed_since;
+            for row in &step.kept {
+                let why = row.detail.as_deref().or(row.code.as_deref()).unwrap_or_default();
+                print::note(format!("row {}: {why}", print::grouped(row.line)));
+            }
             #[expect(clippy::cast_precision_loss, reason = "a part is shown, not counted with")]
             let part = undone as f64 / (undone + step.left).max(1) as f64;
             progress.tell(undone, "rows", Some(part));
@@ -406,7 +410,9 @@ fn undo(job: &str, target: &Target, style: Style) -> anyhow::Result<ExitCode> {
         print::line(format!("{} rows of {} ({}) are undone", print::grouped(undone), last.id, last.source));
         if changed_since > 0 {
             let rows = print::grouped(changed_since);
-            print::line(format!("{rows} rows were changed by somebody since, and stay as they are"));
+            print::line(format!(
+                "{rows} rows were changed or used by somebody since, and stay as they are, or in part"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

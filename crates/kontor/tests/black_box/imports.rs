@@ -240,6 +240,60 @@ fn an_import_is_undone_where_nobody_has_changed_it_since() {
     assert_sound(&site.stop());
 }
 
+/// Killed while rows are booked, and again while they are taken back: each row once, each way.
+#[test]
+fn an_import_of_stock_is_undone_across_crashes() {
+    let rows: u64 = if prove() { 200_000 } else { 8_000 };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (products, stock) = (folder.path().join("products.csv"), folder.path().join("stock.csv"));
+    let skus: String = (0..97).map(|n| format!("S-{n},Thing {n}\n")).collect();
+    fs::write(&products, format!("sku,title\n{skus}")).expect("writable");
+    let lines: String = (0..rows).map(|n| format!("S-{},berlin,{}\n", n % 97, 1 + n % 3)).collect();
+    fs::write(&stock, format!("sku,location,quantity\n{lines}")).expect("writable");
+    let data = folder.path().join("data");
+    let mut site = Site::start(&data);
+    assert!(site.import(&["products", word(&products)]).0);
+    let berlin = json!({"id": "berlin", "name": "Berlin"});
+    assert_eq!(site.server.client().post("/api/v1/locations", "berlin", &berlin).expect("up").status, 201);
+    let on_hand = |site: &Site| -> i64 {
+        let text = String::from_utf8(site.export("stock", "stock.ndjson")).expect("UTF-8");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.map(|line| line["on_hand"].as_i64().expect("on_hand")).sum()
+    };
+    let jobs = |site: &Site| site.server.client().get("/api/v1/jobs").expect("up").success().json()["items"].clone();
+    let stock_job = |site: &Site| -> Value {
+        let all = jobs(site);
+        let mut all = all.as_array().expect("jobs").iter();
+        all.find(|job| job["kind"] == "import_stock").cloned().unwrap_or_default()
+    };
+
+    let mut import = site.command(&["import", "stock", word(&stock), "--wait", "0", "--json"]);
+    let mut import = import.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary can be started");
+    while stock_job(&site)["through_line"].as_u64().unwrap_or(0) < rows / 4 {}
+    site.kill();
+    import.wait().expect("our own child");
+    site = Site::start(&data);
+    let (is_well, report) = site.import(&["stock", word(&stock)]);
+    assert!(is_well, "{report}");
+    let booked: u64 = (0..rows).map(|n| 1 + n % 3).sum();
+    assert_eq!(u64::try_from(on_hand(&site)), Ok(booked), "every row once");
+
+    let job = report["job"].as_str().expect("a job").to_owned();
+    let mut undo = site.command(&["import", "undo", &job]);
+    let mut undo = undo.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary can be started");
+    while stock_job(&site)["status"] == "finished" {}
+    site.kill();
+    undo.wait().expect("our own child");
+    site = Site::start(&data);
+    let before = stock_job(&site)["undone"].as_u64().expect("a count");
+    let (is_well, undone) = site.json(&["import", "undo", &job]);
+    assert!(is_well && undone["changed_since"] == 0, "{undone}");
+    let all = before + undone["undone"].as_u64().expect("a count");
+    assert_eq!((all, on_hand(&site)), (rows, 0), "{undone}");
+    assert!(before < rows, "it was killed when all was undone");
+    assert_sound(&site.stop());
+}
+
 #[test]
 fn of_bad_files_as_much_is_applied_as_the_report_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -91,7 +91,7 @@ pub(super) fn refused(line: u64, problem: &Problem) -> LineDone {
 pub(super) fn told(done: &LineDone) -> RowAnswer {
     let (outcome, code, detail) = match &done.outcome {
         LineOutcome::Created(_) => (RowOutcome::Created, None, None),
-        LineOutcome::Changed(_) | LineOutcome::Booked => (RowOutcome::Changed, None, None),
+        LineOutcome::Changed(_) | LineOutcome::Booked | LineOutcome::Moved { .. } => (RowOutcome::Changed, None, None),
         LineOutcome::Unchanged => (RowOutcome::Unchanged, None, None),
         LineOutcome::Refused { code, detail } => (RowOutcome::Refused, Some(code), Some(detail)),
     };

@@ -148,7 +148,9 @@ pub(crate) async fn finish(
 /// Undo a step of a job
 ///
 /// Takes back what a bounded number of rows have done, the last ones first, where nobody has changed it
-/// since; `left` says how many are still to be looked at. Ask again until there are none.
+/// since: what came in is written off, as far as it is neither gone nor promised, and what was counted is
+/// counted back, if nothing has moved on its shelf. `kept` tells the rows that were not undone, or not whole;
+/// `left` says how many are still to be looked at. Ask again until there are none.
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/undo", tag = "jobs", operation_id = "undo_job",
     params(("id" = String, Path, description = "The job's id")),
@@ -164,17 +166,17 @@ pub(crate) async fn undo(
     let now = found(&app, id)?;
     if now.status == JobStatus::Undone {
         let job = shown(id, &now)?;
-        return json(http::StatusCode::OK, &JobUndo { job, undone: 0, changed_since: 0, left: 0 });
+        return json(http::StatusCode::OK, &JobUndo { job, undone: 0, changed_since: 0, kept: Vec::new(), left: 0 });
     }
     let answer = app.submit(&posted.asked, Command::UndoJob { id }).await?;
     let told = || {
-        let (undone, changed_since, left) = expect_event(&answer, |event| {
+        let (undone, kept, left) = expect_event(&answer, |event| {
             let Event::JobUndone(undone) = event else { return None };
             let left = undone.next_chunk.map_or(0, |_| undone.from_line.saturating_sub(1));
-            Some((undone.put_back, undone.left.len() as u64, left))
+            Some((undone.put_back, undone.left.iter().map(super::bulk::told).collect::<Vec<_>>(), left))
         })?;
         let job = shown(id, &found(&app, id)?)?;
-        json(http::StatusCode::OK, &JobUndo { job, undone, changed_since, left })
+        json(http::StatusCode::OK, &JobUndo { job, undone, changed_since: kept.len() as u64, kept, left })
     };
     told().map_err(Problem::after_write)
 }

@@ -1,7 +1,6 @@
 //! Rows of a job: taken in order, each once, whatever broke off in between.
 
 use std::pin::Pin;
-use std::task::Poll;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -9,13 +8,11 @@ use axum::response::Response;
 use http::Request;
 use kontor_api::job::{JobRow, RowAnswer, RowOutcome, StockRow};
 use kontor_api::page::Page;
-use kontor_api::{Code, path};
-use kontor_core::command::{Command, Inbound, Note, UpsertItem};
-use kontor_core::event::Event;
+use kontor_api::path;
+use kontor_core::command::{Command, StockItem, UpsertItem};
 use kontor_core::id::{JobId, LocationId, Sku};
 use kontor_core::job::{JobKind, JobStep, LineDone, LineOutcome};
 use kontor_core::refusal::Refusal;
-use kontor_core::text::Reference;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -118,7 +115,7 @@ fn outcome_word(outcome: RowOutcome) -> &'static str {
 fn is(became: &LineOutcome, wanted: RowOutcome) -> bool {
     match became {
         LineOutcome::Created(_) => wanted == RowOutcome::Created,
-        LineOutcome::Changed(_) | LineOutcome::Booked => wanted == RowOutcome::Changed,
+        LineOutcome::Changed(_) | LineOutcome::Booked | LineOutcome::Moved { .. } => wanted == RowOutcome::Changed,
         LineOutcome::Unchanged => wanted == RowOutcome::Unchanged,
         LineOutcome::Refused { .. } => wanted == RowOutcome::Refused,
     }
@@ -141,22 +138,15 @@ struct Rows {
 /// What is to be done with a row.
 enum Task {
     Product(Box<UpsertItem>),
-    Stock(u64, StockLine),
+    Stock(StockItem),
     Refused(LineDone),
-}
-
-/// Units of a row, checked.
-struct StockLine {
-    sku: Sku,
-    location: LocationId,
-    quantity: u64,
 }
 
 impl Task {
     fn line(&self) -> u64 {
         match self {
             Self::Product(item) => item.line,
-            Self::Stock(line, _) => *line,
+            Self::Stock(item) => item.line,
             Self::Refused(done) => done.line,
         }
     }
@@ -220,7 +210,7 @@ impl Rows {
                 item(number, *given).map(|item| Task::Product(Box::new(item)))
             }
             (JobKind::Stock | JobKind::Counts, None, Some(given), None) => {
-                stock_line(given, self.kind).map(|units| Task::Stock(number, units))
+                stock_item(number, given, self.kind).map(Task::Stock)
             }
             (_, None, None, Some(why)) => {
                 let (line, outcome) = (number, LineOutcome::refused(&why.code, &why.detail));
@@ -257,111 +247,46 @@ impl Rows {
         Ok(answers)
     }
 
-    /// Books rows one by one, each under a reference of its own, and then says so in the job: after a
-    /// crash in between, the rows that were booked find their references used.
+    /// Books rows, each under a reference of its own, in the entry that says so in the job.
     async fn stock(&mut self, tasks: Vec<Task>) -> Result<Vec<RowAnswer>, Problem> {
-        let Some(last) = tasks.last().map(Task::line) else { return Ok(Vec::new()) };
-        let (mut skus, mut rejected, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut rejected) = (Vec::new(), Vec::new());
+        let last = tasks.last().map_or(self.through, Task::line);
         for task in tasks {
             match task {
                 Task::Refused(done) => rejected.push(done),
-                Task::Stock(line, units) => {
-                    skus.push((line, units.sku.to_string()));
-                    asked.push((line, self.booking(line, units)?));
-                }
+                Task::Stock(item) => items.push(item),
                 Task::Product(_) => return Err(Problem::internal("a product in an import of stock")),
             }
         }
-        let booked = self.book(asked).await;
-        let done = booked.into_iter().collect::<Result<Vec<LineDone>, Problem>>()?;
-        let (job, from_line) = (self.id, self.through + 1);
-        let step = JobStep { job, from_line, through_line: last, rejected };
-        let answer = self.app.submit(&self.asked, Command::AdvanceJob { step, done }).await?;
-        let done = lines_done(&answer.events).map_err(Problem::after_write)?;
-        if done.through_line != last {
-            return Err(Problem::internal("words on so few rows did not fit into an entry").after_write());
+        let mut answers = Vec::new();
+        // An entry may be full before all rows are done.
+        while self.through < last {
+            let (job, from_line) = (self.id, self.through + 1);
+            let step = JobStep { job, from_line, through_line: last, rejected: rejected.clone() };
+            let command = Command::BookStock { step, items: items.clone() };
+            let answer = self.app.submit(&self.asked, command).await?;
+            let done = lines_done(&answer.events).map_err(Problem::after_write)?;
+            let with_sku = |line: &LineDone| {
+                let item = items.iter().find(|item| item.line == line.line);
+                RowAnswer { id: item.map(|item| item.sku.to_string()), ..told(line) }
+            };
+            answers.extend(done.lines.iter().map(with_sku));
+            self.through = done.through_line;
+            items.retain(|item| item.line > done.through_line);
+            rejected.retain(|line| line.line > done.through_line);
         }
-        self.through = last;
-        let with_sku = |line: &LineDone| {
-            let sku = skus.iter().find(|(number, _)| *number == line.line).map(|(_, sku)| sku.clone());
-            RowAnswer { id: sku, ..told(line) }
-        };
-        Ok(done.lines.iter().map(with_sku).collect())
-    }
-
-    fn booking(&self, line: u64, units: StockLine) -> Result<Command, Problem> {
-        let StockLine { sku, location, quantity } = units;
-        let reference = Reference::parse(format!("{}:{line}", self.id));
-        let reference = reference.map_err(|error| Problem::internal(error.to_string()))?;
-        let note = Note { reference: Some(reference), ..Note::default() };
-        if self.kind == JobKind::Counts {
-            return Ok(Command::Count { sku, location, counted: quantity, expected: None, note });
-        }
-        let lines = vec![parse::line(String::new, sku.to_string(), location.to_string(), quantity)?];
-        Ok(Command::Receive { from: Inbound::Delivery, lines, note })
-    }
-
-    /// Asks for all of them at once, so that they share a group of the journal, in the order of the rows:
-    /// of two counts of one shelf, the later one stays.
-    async fn book(&self, asked: Vec<(u64, Command)>) -> Vec<Result<LineDone, Problem>> {
-        let mut waiting: Vec<_> = asked
-            .into_iter()
-            .map(|(line, command)| {
-                let answer = Box::pin(self.app.submit(&self.asked, command));
-                (line, Some(answer), None)
-            })
-            .collect();
-        std::future::poll_fn(|cx| {
-            let mut is_waiting = false;
-            for (line, answer, done) in &mut waiting {
-                let Some(pending) = answer else { continue };
-                match pending.as_mut().poll(cx) {
-                    Poll::Pending => is_waiting = true,
-                    Poll::Ready(told) => {
-                        (*answer, *done) = (None, Some(booked(*line, told.map(|answer| answer.events))));
-                    }
-                }
-            }
-            if is_waiting { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
-        waiting.into_iter().filter_map(|(_, _, done)| done).collect()
+        Ok(answers)
     }
 }
 
-/// What became of a row that was booked, or was not.
-fn booked(line: u64, told: Result<Vec<Event>, Problem>) -> Result<LineDone, Problem> {
-    let outcome = match told {
-        Ok(events) => {
-            let is_count_of_the_same = events.iter().all(|event| match event {
-                Event::StockMoved { kind, lines, .. } => {
-                    *kind == kontor_core::movement::MovementKind::Count && lines.iter().all(|line| line.change == 0)
-                }
-                // From now on its stock is counted.
-                Event::ProductEdited(_) => false,
-                _ => true,
-            });
-            if is_count_of_the_same { LineOutcome::Unchanged } else { LineOutcome::Booked }
-        }
-        // By this very row, before a crash.
-        Err(problem) if problem.code() == Code::ReferenceUsed => LineOutcome::Booked,
-        Err(problem) if problem.is_refusal() => return Ok(refused(line, &problem)),
-        Err(problem) => return Err(problem),
-    };
-    Ok(LineDone { line, product: None, outcome })
-}
-
-fn stock_line(given: StockRow, kind: JobKind) -> Result<StockLine, Problem> {
+fn stock_item(line: u64, given: StockRow, kind: JobKind) -> Result<StockItem, Problem> {
     let StockRow { sku, location, quantity } = given;
     let quantity = match kind {
         JobKind::Counts => parse::units("/stock/quantity", quantity)?,
         _ => parse::line(|| "/stock".to_owned(), sku.clone(), location.clone(), quantity)?.quantity.units(),
     };
-    Ok(StockLine {
-        sku: parse::at("/stock/sku", Sku::parse(sku))?,
-        location: parse::at("/stock/location", LocationId::parse(location))?,
-        quantity,
-    })
+    let sku = parse::at("/stock/sku", Sku::parse(sku))?;
+    Ok(StockItem { line, sku, location: parse::at("/stock/location", LocationId::parse(location))?, quantity })
 }
 
 impl Worker for Rows {

@@ -98,6 +98,31 @@ async fn a_row_that_was_booked_before_a_crash_is_not_booked_again() {
 }
 
 #[tokio::test]
+async fn an_import_of_stock_is_undone_as_far_as_its_units_are_there() {
+    let shop = Shop::stocked().await;
+    shop.ask("POST /api/v1/products\n\n{\"sku\": \"LAMP\", \"title\": \"Lamp\"}").await;
+    assert_eq!(shop.ask(&start("import_stock")).await.status, 201);
+    let row = |line: u64, sku: &str| json!({"line": line, "stock": {"sku": sku, "location": "berlin", "quantity": 5}});
+    shop.ask(&rows(&[row(1, "DESK"), row(2, "LAMP")])).await;
+    let sale = "{\"reference\": \"s\", \"lines\": [{\"sku\": \"LAMP\", \"location\": \"berlin\", \"quantity\": 2}]}";
+    assert_eq!(shop.ask(&format!("POST /api/v1/stock/issue\nIdempotency-Key: s\n\n{sale}")).await.status, 201);
+    let undo = format!("POST /api/v1/jobs/{ID}/undo");
+    let step = shop.ask(&undo).await.json();
+    assert_eq!((&step["undone"], &step["changed_since"], &step["left"]), (&json!(1), &json!(1), &json!(0)), "{step}");
+    assert_eq!((&step["kept"][0]["line"], &step["kept"][0]["code"]), (&json!(2), &json!("changed_since")));
+    assert_eq!(step["kept"][0]["detail"], "2 of 5 units of LAMP at berlin are gone or promised");
+    let on_hand =
+        async |sku: &str| shop.ask(&format!("GET /api/v1/stock/{sku}")).await.json()["totals"]["on_hand"].clone();
+    assert_eq!((on_hand("DESK").await, on_hand("LAMP").await), (json!(10), json!(0)));
+    let newest = shop.ask("GET /api/v1/movements?sku=DESK&page_size=1").await.json();
+    let newest = &newest["items"][0];
+    assert_eq!((&newest["kind"], &newest["reference"]), (&json!("write_off"), &json!(format!("{ID}:1"))), "{newest}");
+    let again = shop.ask(&undo).await.json();
+    assert_eq!((&again["job"]["status"], &again["undone"]), (&json!("undone"), &json!(0)), "undone once");
+    assert_eq!(on_hand("DESK").await, json!(10));
+}
+
+#[tokio::test]
 async fn of_two_counts_of_a_shelf_the_later_row_stays() {
     let shop = Shop::stocked().await;
     assert_eq!(shop.ask(&start("import_counts")).await.status, 201);
