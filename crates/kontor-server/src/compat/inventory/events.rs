@@ -132,7 +132,7 @@ async fn read(app: &App, offset: u64, limit: usize) -> Result<Read, Problem> {
     // One at a time: those who wait find the numbers counted.
     let mut counted = app.compat.inventory.offsets.counted.clone().lock_owned().await;
     let (feed, of) = (app.site.feed(), app.clone());
-    app.read(move |reader| {
+    app.read(move |_| {
         let is_complete = counted.go_on(&feed)?;
         let next = counted.next;
         let Some(from) = counted.place(offset) else {
@@ -144,7 +144,7 @@ async fn read(app: &App, offset: u64, limit: usize) -> Result<Read, Problem> {
         };
         // The rest is read from what does not change.
         drop(counted);
-        page(&feed, reader, &of, from, offset, limit).map(Read::Page)
+        page(&feed, &of, from, offset, limit).map(Read::Page)
     })
     .await
 }
@@ -235,7 +235,6 @@ fn first_of(term: u32) -> u64 {
 /// Reads a page from a mark on.
 fn page(
     feed: &Feed,
-    reader: &Reader,
     app: &App,
     (mut number, mut at): (u64, Position),
     offset: u64,
@@ -245,6 +244,8 @@ fn page(
     loop {
         let items = feed.read(at, LIMIT_MAX)?;
         let Some(last) = items.last().map(|item| item.position) else { break };
+        // Begun after the feed was read: an older one would tell of what came with these as if it had not.
+        let reader = app.site.read();
         for item in &items {
             if item.position.term != at.term {
                 number = first_of(item.position.term);
@@ -255,7 +256,7 @@ fn page(
                     return Ok(Events { has_more: true, next_offset: number, count: limit, events });
                 }
                 if number >= offset {
-                    events.push(told(reader, app, item, number, touched)?);
+                    events.push(told(&reader, app, item, number, touched)?);
                 }
                 number += 1;
             }
