@@ -182,6 +182,42 @@ pub struct PutProduct {
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 300, nullable = false)]
     pub markets: Option<Vec<PutListing>>,
+    /// What is set of parts of fields that are otherwise set as a whole; the rest of each stays.
+    #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub parts: Option<PutParts>,
+}
+
+/// Sets parts of fields, over what the same line sets as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PutParts {
+    /// Texts by BCP 47 tag; a title or a description that is not given stays.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub translations: BTreeMap<String, Translation>,
+    /// What variants are; options that the product has not yet come behind those that it has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 1000)]
+    pub options: Vec<PutChoice>,
+    /// Addresses of pictures, which come behind the media that are there, unless they are among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub images: Vec<String>,
+}
+
+/// What a variant is in one option of its product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutChoice {
+    /// Which variant.
+    #[schema(min_length = 1, max_length = 64)]
+    pub sku: String,
+    /// The option.
+    #[schema(min_length = 1, max_length = 100)]
+    pub option: String,
+    /// What it is there.
+    #[schema(min_length = 1, max_length = 100)]
+    pub value: String,
 }
 
 /// Adds a variant, or changes it where it may be there.

@@ -9,6 +9,7 @@ use crate::job::{JobKind, JobOptions, JobStep, Source};
 use crate::product::Selling;
 use crate::product::edit::{ProductEdit, VariantEdit};
 use crate::product::listing::ListingEdit;
+use crate::product::parts::Parts;
 use crate::product::text::MarketId;
 use crate::quantity::Quantity;
 use crate::text::{Reason, Reference, Title};
@@ -241,6 +242,8 @@ pub struct UpsertItem {
     pub id: Option<ProductId>,
     /// What is set.
     pub edit: ProductEdit,
+    /// What is set of parts of fields, over what the edit sets, and over what is so when the line is done.
+    pub parts: Parts,
     /// What is set of what it says in markets.
     pub listings: BTreeMap<MarketId, ListingEdit>,
 }
@@ -261,7 +264,7 @@ pub struct StockItem {
 impl UpsertItem {
     /// A product on a line; which one, its first SKU says.
     pub fn new(line: u64, edit: ProductEdit) -> Self {
-        Self { line, id: None, edit, listings: BTreeMap::new() }
+        Self { line, id: None, edit, parts: Parts::default(), listings: BTreeMap::new() }
     }
 }
 

@@ -11,12 +11,14 @@ use kontor_core::limits::{ENTRY_BYTES_MAX, UPSERT_LINES_MAX};
 use kontor_core::product::Product;
 use kontor_core::product::edit::VariantEdit;
 use kontor_core::product::listing::Listing;
-use kontor_core::product::text::{Description, MarketId};
+use kontor_core::product::parts::{Choice, Parts};
+use kontor_core::product::text::{Description, Language, MarketId, Translation, Url};
 use kontor_core::record::{Derived, Table, decode};
 use kontor_core::refusal::Refusal;
+use kontor_core::text::Title;
 use kontor_core::view::{View, row};
 use proptest::prelude::*;
-use support::catalog::{edit, listing};
+use support::catalog::{edit, listing, name};
 use support::ledger::{opened, play_done};
 use support::world::title;
 use support::{Answer, Shop, cases, sku};
@@ -378,6 +380,69 @@ fn shown(outcome: &LineOutcome) -> String {
         LineOutcome::Refused { code, detail } => format!("refused {code}: {detail}"),
         other => other.word().to_owned(),
     }
+}
+
+/// Columns say a field piece by piece: what a line does not say of a field stays, and undoing it puts back
+/// what was there.
+#[test]
+fn a_part_of_a_field_leaves_the_rest_of_it() {
+    let mut shop = Shop::new();
+    let media = "media=https://a.example/1,https://a.example/2";
+    let desk = edit(&["title=Desk", "options=Size", "@de=Tisch", media, "S.Size=small", "M.Size=wide"]);
+    shop.must(Command::UpsertProducts { step: None, items: vec![UpsertItem::new(1, desk)] });
+    let before = products(&shop);
+    start(&mut shop, JobKind::Products);
+    let of = |line, words: &str, parts: Parts| UpsertItem { parts, ..item(line, words) };
+    let choice =
+        |of: &str, option: &str, value: &str| Choice { sku: sku(of), option: name(option), value: name(value) };
+    let text = |title: Option<&str>, description: Option<&str>| {
+        let description = description.map(|text| Description::parse(text).expect("a description"));
+        let translation = Translation { title: title.map(support::world::title), description };
+        Parts { translations: [(Language::parse("de").expect("a tag"), translation)].into(), ..Parts::default() }
+    };
+    let images = ["https://a.example/2", "https://a.example/3"].map(|url| Url::parse(url).expect("an address"));
+    let items = vec![
+        of(1, "S.", text(None, Some("Aus Holz"))),
+        of(2, "S.", text(Some("Schreibtisch"), None)),
+        of(3, "S.", Parts { choices: vec![choice("S", "Color", "red")], ..Parts::default() }),
+        // Over what the same line sets as a whole.
+        of(4, "M.Size=large", Parts { choices: vec![choice("M", "Color", "blue")], ..Parts::default() }),
+        of(5, "S.", Parts { images: images.into(), ..Parts::default() }),
+        of(6, "S.", text(Some("Schreibtisch"), None)),
+        of(7, "title=Lamp L.", Parts { choices: vec![choice("L", "Watt", "5")], ..text(Some("Lampe"), None) }),
+        of(8, "S.", Parts { choices: vec![choice("L", "Watt", "5")], ..Parts::default() }),
+    ];
+    let step = JobStep { job: JOB, from_line: 1, through_line: 8, rejected: vec![] };
+    let done = lines_done(&shop.must(Command::UpsertProducts { step: Some(step), items }));
+    let told: Vec<String> = done.lines.iter().map(|line| shown(&line.outcome)).collect();
+    assert_eq!(
+        told,
+        [
+            "changed",
+            "changed",
+            "changed",
+            "changed",
+            "changed",
+            "unchanged",
+            "created",
+            "refused already_exists: sku L exists already"
+        ]
+    );
+    let desk = shop.tables.product("S").expect("it is there");
+    let german = desk.translations.values().next().expect("a translation");
+    let german = (german.title.as_ref().map(Title::as_str), german.description.as_ref().map(Description::as_str));
+    assert_eq!(german, (Some("Schreibtisch"), Some("Aus Holz")));
+    assert_eq!(desk.options, [name("Size"), name("Color")]);
+    let chosen: Vec<String> = desk.variants.iter().map(|variant| format!("{:?}", variant.options)).collect();
+    assert!(chosen[0].contains("small") && chosen[0].contains("red"), "{chosen:?}");
+    assert!(chosen[1].contains("large") && chosen[1].contains("blue"), "{chosen:?}");
+    let urls: Vec<&str> = desk.media.iter().map(|medium| medium.url.as_str()).collect();
+    assert_eq!(urls, ["https://a.example/1", "https://a.example/2", "https://a.example/3"]);
+    let lamp = shop.tables.product("L").expect("it was made");
+    assert_eq!((lamp.options, lamp.translations.len()), (vec![name("Watt")], 1));
+
+    assert!(undo(&mut shop).is_empty());
+    assert_eq!(products(&shop), before);
 }
 
 #[test]

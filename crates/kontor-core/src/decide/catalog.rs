@@ -335,7 +335,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn product(&self, id: &ProductId) -> Result<Option<Product>, Stop> {
+    /// A product, as the lines before have left it.
+    pub(super) fn product(&self, id: &ProductId) -> Result<Option<Product>, Stop> {
         match self.products.get(id) {
             Some(product) => Ok(product.clone()),
             None => Ok(derived(self.rules.view, id)?),

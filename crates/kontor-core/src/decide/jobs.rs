@@ -1,5 +1,6 @@
 //! Imports: many products in one entry, every line once, and the way back.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::job::{
 use crate::limits::{COUNTER_MAX, ENTRY_BYTES_MAX, HEAD_BYTES_MAX, UNDO_LOOKS_BACK_MAX, UPSERT_LINES_MAX};
 use crate::product::edit::ProductEdit;
 use crate::product::field::{Field, VariantField};
+use crate::product::parts::Parts;
 use crate::product::revision::{Edited, Revision};
 use crate::product::text::MarketId;
 use crate::record::{Table, decode, size};
@@ -322,9 +324,13 @@ fn upsert(desk: &Desk<'_>, job: Option<JobId>, item: &UpsertItem) -> Result<(Lin
         let outcome = LineOutcome::refused(refusal.code(), &refusal.to_string());
         return Ok((LineDone { line, product: None, outcome }, None));
     };
+    let edit = match item.parts == Parts::default() {
+        true => Cow::Borrowed(&item.edit),
+        false => Cow::Owned(item.parts.over(desk.product(&product)?.as_ref(), item.edit.clone())),
+    };
     let wanted = Wanted {
         id: &product,
-        edit: &item.edit,
+        edit: &edit,
         expected: None,
         must: Must::Either,
         variants: Must::Either,

@@ -10,6 +10,7 @@
 //! ```text
 //! text · attribute · price · gtin     what a field may hold
 //! edit                                a patch, what it changes, and what puts it back
+//! parts                               parts of fields, as columns of a file name them
 //! merge                               siblings into the one product, and their conflicts
 //! listing                             the same for one market
 //! revision                            what was edited, by whom
@@ -22,6 +23,7 @@ pub mod field;
 pub mod gtin;
 pub mod listing;
 pub mod merge;
+pub mod parts;
 pub mod price;
 pub mod revision;
 mod sibling;

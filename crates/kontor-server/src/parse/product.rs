@@ -7,7 +7,9 @@ use kontor_api::attribute::AttributeValue as WireValue;
 use kontor_api::listing::{ChangeListing, SetListingPrice};
 use kontor_api::price::SetPrice;
 use kontor_api::product::{self as wire, MediaKind as WireKind};
-use kontor_api::product_edit::{ChangeProduct, ChangeVariant, CreateProduct, PutListing, PutProduct, PutVariant};
+use kontor_api::product_edit::{
+    ChangeProduct, ChangeVariant, CreateProduct, PutChoice, PutListing, PutParts, PutProduct, PutVariant,
+};
 use kontor_core::command::{Command, Must};
 use kontor_core::id::{ProductId, Sku};
 use kontor_core::money::{Currency, Money};
@@ -15,6 +17,7 @@ use kontor_core::product::attribute::AttributeValue;
 use kontor_core::product::edit::{ProductEdit, SellingEdit, VariantEdit};
 use kontor_core::product::gtin::Gtin;
 use kontor_core::product::listing::ListingEdit;
+use kontor_core::product::parts::{Choice, Parts};
 use kontor_core::product::price::{PriceKey, PriceTerms, price};
 use kontor_core::product::text::Url;
 use kontor_core::product::text::{AttributeText, Description, Language, MarketId, Media, MediaKind, Name, Translation};
@@ -30,6 +33,7 @@ use crate::problem::Problem;
 pub(crate) struct Put {
     pub(crate) id: Option<ProductId>,
     pub(crate) edit: ProductEdit,
+    pub(crate) parts: Parts,
     pub(crate) listings: BTreeMap<MarketId, ListingEdit>,
 }
 
@@ -126,7 +130,34 @@ pub(crate) fn put(body: PutProduct) -> Result<Put, Problem> {
             return Err(Problem::invalid(format!("{place}/market"), "this market is named twice"));
         }
     }
-    Ok(Put { id, edit, listings })
+    let parts = body.parts.map(parts).transpose()?.unwrap_or_default();
+    Ok(Put { id, edit, parts, listings })
+}
+
+/// What is set of parts of fields.
+fn parts(body: PutParts) -> Result<Parts, Problem> {
+    let PutParts { translations, options, images } = body;
+    let mut parts = Parts::default();
+    for (tag, texts) in translations {
+        let place = below("/parts/translations", &tag);
+        let language = at(&place, Language::parse(&tag))?;
+        if let Some(texts) = translation(&place, Some(texts))?
+            && parts.translations.insert(language, texts).is_some()
+        {
+            return Err(Problem::invalid(place, "this language is named twice"));
+        }
+    }
+    for (index, PutChoice { sku, option, value }) in options.into_iter().enumerate() {
+        let place = format!("/parts/options/{index}");
+        parts.choices.push(Choice {
+            sku: at(&format!("{place}/sku"), Sku::parse(sku))?,
+            option: at(&format!("{place}/option"), Name::parse(option))?,
+            value: at(&format!("{place}/value"), Name::parse(value))?,
+        });
+    }
+    let image = |(index, url): (usize, String)| at(&format!("/parts/images/{index}"), Url::parse(url));
+    parts.images = images.into_iter().enumerate().map(image).collect::<Result<_, _>>()?;
+    Ok(parts)
 }
 
 /// What is set of a listing; `place` says where it stands.

@@ -202,7 +202,8 @@ impl Mapping {
         let name = sku.or(id).ok_or_else(|| Reject::new(Code::SkuMissing, "the row has no SKU"))?;
         let own_currency = text(&Field::Currency);
         let (mut product, mut variant) = (Object::new(), Object::new());
-        let mut options = Vec::new();
+        // Of fields that a site takes as a whole, when not every column is filled.
+        let mut parts = Object::new();
         for (field, cell) in filled.iter().copied() {
             match field {
                 Field::Id => set(&mut product, "id", cell),
@@ -219,13 +220,11 @@ impl Mapping {
                     set(&mut product, "translations", structured("translations", cell, Value::is_object)?);
                 }
                 Field::Image => {
-                    let images = names("image", cell)?;
-                    let media = images.into_iter().map(|url| json!({"url": url, "kind": "image"}));
-                    set(&mut product, "media", media.collect::<Vec<Value>>());
+                    names("image", cell)?.into_iter().for_each(|url| push(&mut parts, "images", url.into()));
                 }
-                Field::TitleIn(language) => set(within(&mut product, "translations", language), "title", cell),
+                Field::TitleIn(language) => set(within(&mut parts, "translations", language), "title", cell),
                 Field::DescriptionIn(language) => {
-                    set(within(&mut product, "translations", language), "description", lines(cell));
+                    set(within(&mut parts, "translations", language), "description", lines(cell));
                 }
                 Field::Attributes => merge(&mut product, "attributes", cell)?,
                 Field::Attribute(name, kind) => {
@@ -236,8 +235,9 @@ impl Mapping {
                 Field::VariantTitle => set(&mut variant, "title", cell),
                 Field::VariantOptions => merge(&mut variant, "options", cell)?,
                 Field::Option(name) => {
-                    options.push(name.clone());
-                    set(child(&mut variant, "options"), name, cell);
+                    let sku =
+                        sku.ok_or_else(|| Reject::new(Code::SkuMissing, "an option is of a SKU; the row has none"))?;
+                    push(&mut parts, "options", json!({"sku": sku, "option": name, "value": cell}));
                 }
                 Field::VariantAttributes => merge(&mut variant, "attributes", cell)?,
                 Field::VariantAttribute(name, kind) => {
@@ -280,8 +280,8 @@ impl Mapping {
                 Field::Currency | Field::Location | Field::Quantity => {}
             }
         }
-        if !options.is_empty() && !product.contains_key("options") {
-            set(&mut product, "options", options);
+        if !parts.is_empty() {
+            set(&mut product, "parts", parts);
         }
         let product = match &self.wishes.market {
             Some(market) => listing(market, product, variant),

@@ -294,6 +294,46 @@ fn an_import_of_stock_is_undone_across_crashes() {
     assert_sound(&site.stop());
 }
 
+/// "An empty cell says nothing", also where several columns are one field.
+#[test]
+fn a_column_changes_what_it_names_and_no_more() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let site = Site::start(&folder.path().join("data"));
+    let import = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).expect("writable");
+        let (is_well, report) = site.import(&["products", word(&file)]);
+        assert!(is_well, "{name}: {report}");
+    };
+    let product = json!({
+        "id": "SH", "title": "Shirt", "options": ["Size", "Color"],
+        "translations": {"de": {"title": "Hemd", "description": "Aus Leinen"}},
+        "media": [{"url": "https://example.org/1.jpg", "kind": "image", "alt": "A shirt"},
+                  {"url": "https://example.org/1.mp4", "kind": "video"}],
+        "variants": [{"sku": "SH-S", "options": {"Size": "S", "Color": "red"}},
+                     {"sku": "SH-M", "options": {"Size": "M", "Color": "red"}}],
+    });
+    import("shirt.ndjson", &product.to_string());
+    import("german.csv", "sku,title.de\nSH-S,Leinenhemd\n");
+    import("color.csv", "sku,option.Color\nSH-S,blue\n");
+    import("fit.csv", "sku,option.Size,option.Fit\nSH-S,,slim\nSH-M,L,\n");
+    import("image.csv", "sku,image\nSH-S,https://example.org/1.jpg|https://example.org/2.jpg\n");
+    import("mug.csv", "sku,title,title.de,description.de,option.Glaze\nMUG,Mug,Tasse,,\nMUG,,,Aus Ton,\nMUG,,,,blue\n");
+    let products = site.products();
+    let shirt = products.iter().find(|product| product["id"] == "SH").expect("it is there");
+    assert_eq!(shirt["translations"]["de"], json!({"title": "Leinenhemd", "description": "Aus Leinen"}));
+    assert_eq!(shirt["options"], json!(["Size", "Color", "Fit"]));
+    assert_eq!(shirt["variants"][0]["options"], json!({"Size": "S", "Color": "blue", "Fit": "slim"}));
+    assert_eq!(shirt["variants"][1]["options"], json!({"Size": "L", "Color": "red"}));
+    let mut media = product["media"].as_array().expect("media").clone();
+    media.push(json!({"url": "https://example.org/2.jpg", "kind": "image"}));
+    assert_eq!(shirt["media"], Value::from(media));
+    let mug = products.iter().find(|product| product["id"] == "MUG").expect("it was made");
+    assert_eq!(mug["translations"]["de"], json!({"title": "Tasse", "description": "Aus Ton"}));
+    assert_eq!((&mug["options"], &mug["variants"][0]["options"]), (&json!(["Glaze"]), &json!({"Glaze": "blue"})));
+    assert_sound(&site.stop());
+}
+
 #[test]
 fn of_bad_files_as_much_is_applied_as_the_report_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -66,8 +66,8 @@ pub(crate) async fn put(
 
 /// A product on a line, checked.
 pub(super) fn item(line: u64, given: PutProduct) -> Result<UpsertItem, Problem> {
-    let parse::product::Put { id, edit, listings } = parse::product::put(given)?;
-    Ok(UpsertItem { line, id, edit, listings })
+    let parse::product::Put { id, edit, parts, listings } = parse::product::put(given)?;
+    Ok(UpsertItem { line, id, edit, parts, listings })
 }
 
 /// What stands on a line.

@@ -58,7 +58,7 @@ fn cells_become_fields() {
         (
             "sku,categories,image",
             "A¦Kitchen | Mugs¦http://a/1.jpg|http://a/2.jpg",
-            r#"{"categories":["Kitchen","Mugs"],"media":[{"kind":"image","url":"http://a/1.jpg"},{"kind":"image","url":"http://a/2.jpg"}],"variants":[{"sku":"A"}]}"#,
+            r#"{"categories":["Kitchen","Mugs"],"parts":{"images":["http://a/1.jpg","http://a/2.jpg"]},"variants":[{"sku":"A"}]}"#,
         ),
         (
             "sku,attribute.colour,attribute.weight_g:integer,attribute.l:decimal,attribute.oven:boolean,attribute.for:list",
@@ -68,7 +68,7 @@ fn cells_become_fields() {
         (
             "id,sku,option.Size,title.de,variant.attributes",
             "P¦A¦M¦Tasse¦{\"x\":1}",
-            r#"{"id":"P","options":["Size"],"translations":{"de":{"title":"Tasse"}},"variants":[{"attributes":{"x":1},"options":{"Size":"M"},"sku":"A"}]}"#,
+            r#"{"id":"P","parts":{"options":[{"option":"Size","sku":"A","value":"M"}],"translations":{"de":{"title":"Tasse"}}},"variants":[{"attributes":{"x":1},"sku":"A"}]}"#,
         ),
         ("sku,description", "A¦one\r\ntwo\rthree", r#"{"description":"one\ntwo\nthree","variants":[{"sku":"A"}]}"#),
         // A formula is a text; the apostrophe that exports put before it goes away.
