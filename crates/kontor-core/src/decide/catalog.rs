@@ -229,6 +229,10 @@ impl<'a> Desk<'a> {
         };
         let after = Product::edited(now.as_ref(), &set, before + 1, self.rules.context.now);
         if let Some(after) = &after {
+            // Nothing of it could be sold or found any more, and no edit could make it anew as it is.
+            if after.variants.is_empty() && set.variants.iter().any(|variant| variant.present == Some(false)) {
+                return Err(Refusal::Nothing { what: "a product without its last variant" }.into());
+            }
             fits(after, &set)?;
             self.gtins(id, after, &set)?;
         }

@@ -102,6 +102,7 @@ async fn a_product_is_described_in_full() {
             "PATCH /api/v1/products/lamps/variants/RED\nIf-Match: \"3\"\n\n{\"prices\": [{\"currency\": \"EUR\"}]}",
             "PATCH /api/v1/products/lamps\nIf-Match: \"3\"\n\n{\"media\": [{\"url\": \"javascript:alert(1)\"}]}",
             "DELETE /api/v1/products/lamps/variants/BLUE\nIf-Match: \"3\"",
+            "DELETE /api/v1/products/lamps/variants/RED\nIf-Match: \"4\"",
             "GET /api/v1/products/lamps",
         ])
         .await
