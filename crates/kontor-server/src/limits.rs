@@ -174,6 +174,17 @@ pub(crate) const REHEARSED_LINES_MAX: usize = 10_000;
 /// Rows that an export reads and sends at a time. A product has at most 256 KiB, and 1 KiB as a rule.
 pub(crate) const EXPORT_BATCH: usize = 50;
 
+/// Bytes of an export after which no further product is added to what is sent at a time.
+pub(crate) const EXPORT_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a line of an export, after which a product goes on on the next one. With what it replaces, a line
+/// fits into one entry. The longest single field, an attribute of 100 texts of 1 KiB, stays below
+/// `LINE_BYTES_MAX` even if each of its letters is escaped.
+pub(crate) const EXPORT_LINE_BYTES: usize = 64 * 1024;
+
+/// Listings of one product that an export reads at a time.
+pub(crate) const EXPORT_LISTINGS: usize = 16;
+
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 

@@ -87,6 +87,8 @@ async fn copy(
     let mut progress = Progress::start(style);
     let (mut lines, mut rows) = (0, 0);
     let mut text = String::new();
+    // A long product comes on several lines.
+    let mut last = None;
     if format == Format::Csv {
         out.write(&format!("{}\n", header(what).join(",")))?;
     }
@@ -118,7 +120,9 @@ async fn copy(
             text.push('\n');
         }
         out.write(&text)?;
-        lines += 1;
+        let id = object.get("id").cloned();
+        lines += u64::from(id.is_none() || id != last);
+        last = id;
         rows += if format == Format::Csv { variants(&object).len().max(1) as u64 } else { 1 };
         progress.tell(lines, "lines", None);
     }

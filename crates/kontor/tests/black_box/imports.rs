@@ -205,6 +205,49 @@ fn what_is_exported_comes_back_as_the_same_bytes() {
     }
 }
 
+/// Products of which a line of JSON would be longer than any that is imported.
+#[test]
+fn products_too_long_for_a_line_come_back_as_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let site = Site::start(&folder.path().join("data"));
+    let file = folder.path().join("long.ndjson");
+    let words = |count: usize| "\"\\ ".repeat(count / 3) + "end";
+    let mut lines = vec![json!({"id": "EVERYWHERE", "title": "Mug", "variants": [{"sku": "EVERYWHERE"}]})];
+    for market in 0..40 {
+        let prices = json!([{"sku": "EVERYWHERE", "currency": "EUR", "amount": "2.00"}]);
+        let listing = json!({"market": format!("m{market}"), "description": words(8_000), "prices": prices});
+        lines.push(json!({"id": "EVERYWHERE", "markets": [listing]}));
+    }
+    // Two fields that cannot be set in parts, and many that can.
+    let list: Vec<String> = (0..100).map(|number| format!("{number:02}{}", words(990))).collect();
+    lines.push(json!({"id": "LISTS", "title": "Lists", "attributes": {"one": list}, "variants": [{"sku": "LISTS"}]}));
+    lines.push(json!({"id": "LISTS", "attributes": {"two": list}, "variants": []}));
+    for variant in 0..184 {
+        let attributes = json!({"care": words(1_000), "a": 1});
+        let variant =
+            json!({"sku": format!("V-{variant}"), "options": {"No": variant.to_string()}, "attributes": attributes});
+        lines.push(json!({"id": "VARIED", "title": "Varied", "options": ["No"], "variants": [variant]}));
+    }
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(&file, text).expect("writable");
+    let (is_well, report) = site.import(&["products", word(&file)]);
+    assert!(is_well, "{report}");
+
+    let ndjson = site.export("products", "all.ndjson");
+    assert!(ndjson.split(|byte| *byte == b'\n').count() > 10, "they are told in several lines");
+    for name in ["all.csv", "all.ndjson"] {
+        let file = folder.path().join(name);
+        let out = site.export("products", name);
+        fs::write(&file, &out).expect("writable");
+        let other = Site::start(&folder.path().join(format!("data-{name}")));
+        let (is_well, report) = other.import(&["products", word(&file)]);
+        assert!(is_well && report["refused"] == 0, "{name}: {report}");
+        assert!(other.export("products", name) == out, "{name} comes back as other bytes");
+        assert!(other.export("products", "all.ndjson") == ndjson, "{name} makes another catalogue");
+        assert_sound(&other.stop());
+    }
+}
+
 #[test]
 fn an_import_is_undone_where_nobody_has_changed_it_since() {
     let folder = tempfile::tempdir().expect("a temporary folder");

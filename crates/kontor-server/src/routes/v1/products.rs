@@ -329,8 +329,8 @@ pub(crate) async fn change_variant(
 
 /// Remove a variant
 ///
-/// Refused while it has stock, holds or promises anywhere. `If-Match` names the revision of the product
-/// that was read.
+/// Refused while it has stock, holds or promises anywhere. The last one stays: delete the product instead.
+/// `If-Match` names the revision of the product that was read.
 #[utoipa::path(
     delete, path = "/api/v1/products/{id}/variants/{sku}", tag = "products", operation_id = "remove_variant",
     params(("id" = String, Path, description = "The product's id"), ("sku" = String, Path, description = "The variant's SKU")),
