@@ -299,16 +299,19 @@ pub(crate) fn run(mut input: Input, purpose: &Purpose, mut hand_on: impl FnMut(P
 type Told = Result<(&'static str, String), Reject>;
 
 fn as_row(number: u64, line: u64, said: Result<Said, Reject>, seen: &mut Seen, tally: &mut Tally) -> (RowRef, Told) {
-    let (name, has_title, told) = match said {
+    let mut names = Names::default();
+    let (name, told) = match said {
         Ok(Said::Product { name, product }) => {
-            (name, product.contains_key("title"), Ok(("product", Value::Object(product).to_string())))
+            names = Names::of(&name, &product);
+            (name, Ok(("product", Value::Object(product).to_string())))
         }
         Ok(Said::Stock { sku, location, quantity }) => {
+            names.skus.push(sku.clone());
             let stock = json!({"sku": sku, "location": location, "quantity": quantity});
-            (sku, false, Ok(("stock", stock.to_string())))
+            (sku, Ok(("stock", stock.to_string())))
         }
-        Ok(Said::Skipped(rule)) => (rule, false, Err(Reject::new(Code::ValueInvalid, "left out"))),
-        Err(why) => (String::new(), false, Err(why)),
+        Ok(Said::Skipped(rule)) => (rule, Err(Reject::new(Code::ValueInvalid, "left out"))),
+        Err(why) => (String::new(), Err(why)),
     };
     let told = told.and_then(|(field, json)| match json.len() {
         0..=ROW_JSON_BYTES_MAX => Ok((field, json)),
@@ -317,12 +320,49 @@ fn as_row(number: u64, line: u64, said: Result<Said, Reject>, seen: &mut Seen, t
             Err(Reject::new(Code::RowTooLarge, detail))
         }
     });
-    let is_made_before = told.is_ok() && {
-        let before = seen.note(&name, has_title);
-        tally.count(&name, before);
-        before.is_titled
-    };
+    let is_made_before = told.is_ok() && names.note(seen, tally);
     (RowRef { number, line, name, is_made_before }, told)
+}
+
+/// By what a row finds its product.
+#[derive(Default)]
+struct Names {
+    id: Option<String>,
+    skus: Vec<String>,
+    has_title: bool,
+}
+
+impl Names {
+    fn of(name: &str, product: &Object) -> Self {
+        let id = product.get("id").and_then(Value::as_str).map(str::to_owned);
+        let variants = product.get("variants").and_then(Value::as_array).into_iter().flatten();
+        let mut skus: Vec<String> = variants.filter_map(|variant| variant["sku"].as_str()).map(str::to_owned).collect();
+        // Of what is said in a market.
+        if skus.is_empty() && id.as_deref() != Some(name) {
+            skus.push(name.to_owned());
+        }
+        Self { id, skus, has_title: product.contains_key("title") }
+    }
+
+    /// Notes them, and says whether a row before has made the product, as far as can be told.
+    fn note(&self, seen: &mut Seen, tally: &mut Tally) -> bool {
+        // A product without an id of its own has its SKU's. No SKU has a NUL byte.
+        let own = |id: &str| format!("\0{id}");
+        let is_there = |id: &String| seen.is_titled(id) || seen.is_titled(&own(id));
+        let mut is_made = self.id.as_ref().is_some_and(is_there);
+        let has_title = self.has_title || is_made;
+        if let Some(id) = self.id.as_ref().filter(|id| self.skus.first() != Some(*id)) {
+            seen.note(&own(id), has_title);
+        }
+        for (at, sku) in self.skus.iter().enumerate() {
+            let before = seen.note(sku, has_title);
+            if at == 0 {
+                tally.count(sku, before);
+                is_made |= self.id.is_none() && before.is_titled;
+            }
+        }
+        is_made
+    }
 }
 
 /// A row of a job; one that could not be read is told to the site, too, so that its count goes on.

@@ -42,14 +42,7 @@ impl Seen {
 
     /// Notes a SKU, and whether it was given a title.
     pub(super) fn note(&mut self, sku: &str, has_title: bool) -> Before {
-        let digest = |text: &str| {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            hasher.finish()
-        };
-        // Never zero: that is an empty slot.
-        let folded = (digest(&sku.to_lowercase()) & FOLDED).max(TITLED << 1);
-        let wanted = folded | (digest(sku) & EXACT);
+        let (folded, wanted) = slot(sku);
         let title = if has_title { TITLED } else { 0 };
         let mut before = Before::default();
         let mut at = (folded >> 17) as usize % SLOTS;
@@ -73,6 +66,26 @@ impl Seen {
             at = (at + 1) % SLOTS;
         }
     }
+
+    /// Whether a SKU was given a title.
+    pub(super) fn is_titled(&self, sku: &str) -> bool {
+        let (folded, wanted) = slot(sku);
+        let from = (folded >> 17) as usize % SLOTS;
+        let slots = (0..SLOTS).map(|step| self.slots[(from + step) % SLOTS]).take_while(|slot| *slot != 0);
+        slots.into_iter().find(|slot| slot & !TITLED == wanted).is_some_and(|slot| slot & TITLED != 0)
+    }
+}
+
+/// What stands in the slot of a SKU without a title: of its small letters alone, and of all of it.
+fn slot(sku: &str) -> (u64, u64) {
+    let digest = |text: &str| {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        hasher.finish()
+    };
+    // Never zero: that is an empty slot.
+    let folded = (digest(&sku.to_lowercase()) & FOLDED).max(TITLED << 1);
+    (folded, folded | (digest(sku) & EXACT))
 }
 
 #[cfg(test)]
@@ -88,6 +101,7 @@ mod tests {
         assert_eq!(Before { has_twin: false, ..seen.note("85123a", true) }, known);
         assert!(seen.note("85123a", false).is_titled && seen.note("85123A", false).is_titled);
         assert_eq!(seen.skus, 2);
+        assert!(seen.is_titled("85123A") && !seen.is_titled("85123b"));
     }
 
     #[test]

@@ -178,3 +178,20 @@ fn a_dry_run_sends_what_can_be_read_and_knows_what_rows_before_would_have_made()
     let body = line("") + &line("\"title\":\"a\",") + &line("");
     assert_eq!(told, ["4: column_count", "2: false", "3: false", "5: true", &body]);
 }
+
+#[test]
+fn a_product_is_made_by_any_row_that_names_it() {
+    let file = concat!(
+        "id,sku,title\nP,P-A,Mug\nP,P-B,\n,P-B,\nP,,\nQ,Q-A,\nQ,Q-A,Bowl\nQ,Q-B,\n",
+        ",R,Dish\nR,R-B,\nS,S,Cup\nS,S-B,\nT,T-B,\n"
+    );
+    let mut made = Vec::new();
+    for piece in pieces(opened(JobKind::ImportProducts, file, Format::Csv, Wishes::default()), &Purpose::DryRun) {
+        match piece {
+            Piece::Batch(batch) => made.extend(batch.rows.iter().filter(|row| row.is_made_before).map(|row| row.line)),
+            Piece::End(_, tally) => assert_eq!((tally.skus, tally.repeated), (9, 2)),
+            Piece::Told(..) => {}
+        }
+    }
+    assert_eq!(made, [3, 4, 5, 8, 10, 12]);
+}
