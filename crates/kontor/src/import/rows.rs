@@ -54,13 +54,11 @@ impl Table {
     /// Reads the header.
     pub(crate) fn open(source: Source, reading: Reading) -> Result<Self, Stop> {
         let Source { mut bytes, is_gzip, .. } = source;
-        let mut line = 1;
         let mut delimiter = reading.delimiter;
-        let mut first = first_row(&mut bytes, is_gzip)?;
+        let (mut line, mut first) = first_row(&mut bytes, is_gzip, 1)?;
         if let Some(hint) = separator_hint(&first) {
             delimiter = delimiter.or(Some(hint));
-            line = 2;
-            first = first_row(&mut bytes, is_gzip)?;
+            (line, first) = first_row(&mut bytes, is_gzip, line + 1)?;
         }
         let delimiter = match delimiter {
             Some(delimiter) => delimiter,
@@ -74,7 +72,10 @@ impl Table {
         let mut table = Self { from, header, encoding: reading.encoding, is_gzip, text, ends };
         let line = match table.advance()? {
             Some((line, Ok(()))) => line,
-            Some((line, Err(why))) => return Err(Stop::new(line, why.code, format!("the header: {}", why.detail))),
+            Some((line, Err(why))) => {
+                let code = if why.code == Code::ColumnCount { Code::ColumnsTooMany } else { why.code };
+                return Err(Stop::new(line, code, format!("the header: {}", why.detail)));
+            }
             None => return Err(Stop::new(0, Code::HeaderMissing, "the file is empty: not even a header")),
         };
         table.header = table.cells().iter().map(|name| name.trim().to_owned()).collect();
@@ -161,43 +162,61 @@ fn separator_hint(first: &[u8]) -> Option<u8> {
     }
 }
 
-/// The bytes of the first row that is not blank, with its end, as they are.
-fn first_row(from: &mut impl BufRead, is_gzip: bool) -> Result<Vec<u8>, Stop> {
+/// The line on which the first row begins that is not blank, if reading begins on this one; and its bytes with
+/// its end, as they are. Which quotes open a cell is not known before the delimiter is: if they close nowhere
+/// near, it is more than the row.
+fn first_row(from: &mut impl BufRead, is_gzip: bool, mut line: u64) -> Result<(u64, Vec<u8>), Stop> {
     let mut row = Vec::new();
     let (mut in_quotes, mut after_cr) = (false, false);
     loop {
-        let buffer = from.fill_buf().map_err(|error| stopped(&error, is_gzip, 1))?;
+        let buffer = from.fill_buf().map_err(|error| stopped(&error, is_gzip, line))?;
         if buffer.is_empty() {
-            return Ok(row);
+            return Ok((line, row));
         }
         let mut used = 0;
         let mut ended = false;
         for &byte in buffer {
             // A row ends with LF, CRLF or CR: behind a CR, only the next byte tells.
-            if std::mem::take(&mut after_cr) && byte != b'\n' {
+            let ends_crlf = std::mem::take(&mut after_cr) && byte == b'\n';
+            let is_blank = row.trim_ascii().is_empty();
+            if ends_crlf && is_blank {
+                used += 1;
+                continue;
+            }
+            if !ends_crlf && matches!(row.last(), Some(b'\r')) && !in_quotes {
                 ended = true;
                 break;
             }
             used += 1;
+            let ends_line = matches!(byte, b'\n' | b'\r');
+            if ends_line && is_blank {
+                row.clear();
+                line += 1;
+                after_cr = byte == b'\r';
+                continue;
+            }
             in_quotes ^= byte == b'"';
             row.push(byte);
-            let ends_row = matches!(byte, b'\n' | b'\r') && !in_quotes && !row.trim_ascii().is_empty();
-            after_cr = ends_row && byte == b'\r';
-            if ends_row && byte == b'\n' {
+            after_cr = ends_line && byte == b'\r' && !in_quotes;
+            if byte == b'\n' && !in_quotes {
                 ended = true;
                 break;
             }
             if byte == 0 {
-                return Err(Stop::new(1, Code::NotText, "the file begins with NUL bytes: it is no text in UTF-8"));
+                return Err(Stop::new(line, Code::NotText, "the file begins with NUL bytes: it is no text in UTF-8"));
             }
             if row.len() > ROW_BYTES_MAX {
+                if row.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+                    ended = true;
+                    break;
+                }
                 let detail = format!("no line ends within the first {ROW_BYTES_MAX} bytes: this is no table");
-                return Err(Stop::new(1, Code::RowTooLong, detail));
+                return Err(Stop::new(line, Code::RowTooLong, detail));
             }
         }
         from.consume(used);
         if ended {
-            return Ok(row);
+            return Ok((line, row));
         }
     }
 }
@@ -255,6 +274,10 @@ impl Lines {
             }
             if text.trim().is_empty() {
                 continue;
+            }
+            // Of letters of two bytes, one is NUL.
+            if self.line == 1 && text.bytes().take(8).any(|byte| byte == 0) {
+                return Err(Stop::new(1, Code::NotText, "the file begins with NUL bytes: it is no text in UTF-8"));
             }
             let object = serde_json::from_str(&text).map_err(|error| Reject::new(Code::NotJson, error.to_string()));
             return Ok(Some((self.line, object)));

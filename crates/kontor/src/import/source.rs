@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use kontor_core::text::hex;
 use sha2::{Digest as _, Sha256};
 
@@ -62,7 +62,7 @@ impl Source {
         if !is_gzip {
             return Ok(Self { bytes: text(head, bytes)?, is_gzip, size, read });
         }
-        let mut unpacked = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, bytes));
+        let mut unpacked = Unpacked(Some(GzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, bytes))));
         let head = self::head(&mut unpacked, true)?;
         let bytes = text(head.clone(), io::Cursor::new(head).chain(unpacked))?;
         Ok(Self { bytes, is_gzip, size, read })
@@ -117,6 +117,36 @@ fn text(head: Vec<u8>, bytes: impl Read + Send + 'static) -> Result<Box<dyn BufR
         bytes.read_exact(&mut [0; 3]).map_err(|error| stopped(&error, false, 0))?;
     }
     Ok(Box::new(bytes))
+}
+
+/// A compressed file: its parts one after the other, without the zeros that may fill up its end.
+struct Unpacked<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(part) = &mut self.0 {
+            let length = part.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let Some(mut rest) = self.0.take().map(GzDecoder::into_inner) else { break };
+            loop {
+                let bytes = rest.fill_buf()?;
+                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                let is_over = bytes.is_empty();
+                let is_part = zeros < bytes.len();
+                rest.consume(zeros);
+                if is_part {
+                    self.0 = Some(GzDecoder::new(rest));
+                    break;
+                }
+                if is_over {
+                    return Ok(0);
+                }
+            }
+        }
+        Ok(0)
+    }
 }
 
 struct Counted<R> {

@@ -84,6 +84,8 @@ fn files_that_are_no_tables_are_told_so() {
     for (file, expected) in [
         (&b""[..], "stop at 0: header_missing"),
         (b"\n\n", "stop at 0: header_missing"),
+        (&b"\r\n".repeat(1 << 20), "stop at 0: header_missing"),
+        (&[&b"c,".repeat(2_001)[..], b"c\n"].concat(), "stop at 1: columns_too_many"),
         (b"sku title\nA Mug\n", "stop at 1: delimiter_unknown"),
         (b"sku:title\nA:Mug\n", "stop at 1: delimiter_unknown"),
         (b"PK\x03\x04rest of a workbook", "stop at 0: not_text"),
@@ -217,4 +219,36 @@ fn what_the_csv_crate_writes_is_read() {
         }
         assert!(table.next().unwrap().is_none(), "round {round}");
     }
+}
+
+#[test]
+fn a_header_is_found_where_it_is() {
+    for (file, expected) in [
+        (&b"\n\r\nsep=;\n\nsku;title\nA;Mug\n"[..], "6: A|Mug"),
+        (b"\r\rsep=;\rsku;title\rA;Mug\r", "5: A|Mug"),
+        (b"  \nsku,title\r\nA,Mug", "3: A|Mug"),
+    ] {
+        assert_eq!(told(file), [expected], "{:?}", String::from_utf8_lossy(file));
+    }
+    // A quote within a cell is a letter, also in the header of a file that has no other for a MiB.
+    let rows = "A,Mug,5\n".repeat(200_000);
+    let told = told(format!("sku,title,Size \"\n{rows}").into_bytes());
+    assert_eq!((told.len(), told[0].as_str()), (200_000, "2: A|Mug|5"));
+}
+
+#[test]
+fn lines_in_utf_16_are_told_so() {
+    let file: Vec<u8> = "{\"sku\":\"A\"}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let stop = Lines::open(Source::of(io::Cursor::new(file), None).unwrap()).next().unwrap_err();
+    assert_eq!((stop.line, stop.code), (1, Code::NotText));
+}
+
+/// Tapes and disk images fill a file up with zeros.
+#[test]
+fn zeros_behind_a_compressed_file_are_no_damage() {
+    let mut packed = [gzip(b"sku,title\nA,Mug\n"), gzip(b"B,Bowl\n")].concat();
+    packed.extend([0; 3_000]);
+    assert_eq!(told(packed.clone()), ["2: A|Mug", "3: B|Bowl"]);
+    packed.push(b'x');
+    assert!(told(packed).last().unwrap().contains("gzip_"));
 }
