@@ -311,7 +311,7 @@ fn as_row(number: u64, line: u64, said: Result<Said, Reject>, seen: &mut Seen, t
             (sku, Ok(("stock", stock.to_string())))
         }
         Ok(Said::Skipped(rule)) => (rule, Err(Reject::new(Code::ValueInvalid, "left out"))),
-        Err(why) => (String::new(), Err(why)),
+        Err(why) => (why.name.clone(), Err(why)),
     };
     let told = told.and_then(|(field, json)| match json.len() {
         0..=ROW_JSON_BYTES_MAX => Ok((field, json)),
@@ -369,14 +369,14 @@ impl Names {
 fn of_job(number: u64, told: Told) -> String {
     match told {
         Ok((field, said)) => format!("{{\"line\":{number},\"{field}\":{said}}}"),
-        Err(Reject { code, detail }) => {
+        Err(Reject { code, detail, .. }) => {
             json!({"line": number, "refused": {"code": code.as_str(), "detail": detail}}).to_string()
         }
     }
 }
 
 /// What a site would answer to a row that could not be read.
-fn answered(line: u64, Reject { code, detail }: Reject) -> RowAnswer {
+fn answered(line: u64, Reject { code, detail, .. }: Reject) -> RowAnswer {
     let (code, detail) = (Some(code.as_str().to_owned()), Some(detail));
     RowAnswer { line, id: None, outcome: RowOutcome::Refused, code, detail, changes: Vec::new() }
 }

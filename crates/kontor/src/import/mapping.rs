@@ -137,14 +137,17 @@ impl Mapping {
         Ok(Self { kind, columns, skips, wishes, unused, trimmed: 0 })
     }
 
-    /// The fields of a line of JSON without variants, as the header of a table. A field that nobody
-    /// knows refuses the line, unless columns are named.
+    /// The fields of a line of JSON without variants, as the header of a table. A field of a product that
+    /// nobody knows refuses the line, unless columns are named; of a level only the units are read.
     pub(crate) fn header_of_lines(kind: JobKind, wishes: &Wishes, object: &Object) -> Result<Vec<String>, Reject> {
         let parse = if kind == JobKind::ImportProducts { Field::of_product } else { Field::of_stock };
         let mut header: Vec<String> = wishes.maps.iter().map(|(_, column)| column.clone()).collect();
         header.extend(wishes.skips.iter().map(|(column, _)| column.clone()));
         if wishes.maps.is_empty() {
             for name in object.keys().filter(|name| !wishes.skips.iter().any(|(column, _)| column == *name)) {
+                if parse(name).is_none() && kind != JobKind::ImportProducts {
+                    continue;
+                }
                 if parse(name).is_none() {
                     return Err(Reject::new(Code::ColumnUnknown, format!("{} is no field", quoted(name))));
                 }
@@ -173,10 +176,14 @@ impl Mapping {
         });
         let filled: Vec<(&Field, &str)> = filled.collect();
         self.trimmed += trimmed;
-        match self.kind {
+        let said = match self.kind {
             JobKind::ImportProducts => self.product(&filled),
             JobKind::ImportStock | JobKind::ImportCounts => self.stock(&filled),
-        }
+        };
+        said.map_err(|why| {
+            let named = [Field::Sku, Field::Id].into_iter().find_map(|name| filled.iter().find(|(f, _)| **f == name));
+            Reject { name: named.map(|(_, name)| (*name).to_owned()).unwrap_or_default(), ..why }
+        })
     }
 
     fn stock(&self, filled: &[(&Field, &str)]) -> Result<Said, Reject> {
@@ -371,7 +378,8 @@ fn listing(market: &str, mut product: Object, mut variant: Object) -> Object {
         listing.insert("prices".to_owned(), prices.into());
     }
     push(&mut product, "markets", listing.into());
-    if sku.is_some() {
+    // The SKU finds the product where no id does, and adds no variant to one.
+    if sku.is_some() && !product.contains_key("id") {
         push(&mut product, "variants", variant.into());
     }
     product

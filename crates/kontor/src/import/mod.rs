@@ -92,11 +92,13 @@ codes! {
 pub(crate) struct Reject {
     pub(crate) code: Code,
     pub(crate) detail: String,
+    /// The SKU or the id of the row, as far as it was read.
+    pub(crate) name: String,
 }
 
 impl Reject {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), name: String::new() }
     }
 }
 

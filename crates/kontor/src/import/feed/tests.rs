@@ -195,3 +195,24 @@ fn a_product_is_made_by_any_row_that_names_it() {
     }
     assert_eq!(made, [3, 4, 5, 8, 10, 12]);
 }
+
+#[test]
+fn a_row_that_is_rejected_keeps_its_name() {
+    let file = "id,sku,title,price.EUR\n,A,Mug,dear\nP,,Mug,1\n,,Mug,1\n";
+    let mut names = Vec::new();
+    for piece in pieces(opened(JobKind::ImportProducts, file, Format::Csv, Wishes::default()), &NEW) {
+        let Piece::Batch(batch) = piece else { continue };
+        names.extend(batch.rows.into_iter().map(|row| row.name));
+    }
+    assert_eq!(names, ["A", "P", ""]);
+}
+
+#[test]
+fn levels_as_they_are_exported_are_counts() {
+    let file = r#"{"sku":"A","location":"shop","on_hand":7,"unavailable":1,"safety_stock":2}"#;
+    let (lines, _) = sent(opened(JobKind::ImportCounts, file, Format::Ndjson, Wishes::default()));
+    assert_eq!(lines, [r#"{"line":1,"stock":{"location":"shop","quantity":7,"sku":"A"}}"#]);
+    let (lines, _) =
+        sent(opened(JobKind::ImportProducts, r#"{"sku":"A","titel":"Mug"}"#, Format::Ndjson, Wishes::default()));
+    assert!(lines[0].contains("column_unknown"), "{}", lines[0]);
+}

@@ -139,6 +139,10 @@ fn wishes_say_which_column_is_what() {
         said("sku,title,price", market.clone(), "A¦Mug¦2"),
         r#"{"markets":[{"market":"gb","prices":[{"amount":"2.00","currency":"GBP","sku":"A"}],"title":"Mug"}],"variants":[{"sku":"A"}]}"#
     );
+    assert_eq!(
+        said("id,sku,price", market.clone(), "P¦A¦2"),
+        r#"{"id":"P","markets":[{"market":"gb","prices":[{"amount":"2.00","currency":"GBP","sku":"A"}]}]}"#
+    );
     assert_eq!(said("sku,brand", market, "A¦Acme"), "stop: value_invalid");
 }
 
