@@ -15,8 +15,21 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Bytes on their way out, compressed if wished.
 pub(crate) struct Output {
     to: To,
-    /// The file while it is written, and its name when it is whole.
-    file: Option<(PathBuf, PathBuf)>,
+    file: Option<Part>,
+}
+
+/// A file while it is written. It goes away with what is not finished.
+struct Part {
+    part: PathBuf,
+    /// Its name when it is whole.
+    path: PathBuf,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It was renamed, or is of no use; that it cannot be deleted is told by its name.
+        drop(fs::remove_file(&self.part));
+    }
 }
 
 enum To {
@@ -34,7 +47,7 @@ impl Output {
             part.push(".part");
             let part = PathBuf::from(part);
             let made = File::create(&part).with_context(|| format!("{} could not be made", part.display()))?;
-            (Box::new(made), Some((part, path.to_owned())))
+            (Box::new(made), Some(Part { part, path: path.to_owned() }))
         };
         let to = BufWriter::with_capacity(BUFFER_BYTES, to);
         let gzip = gzip || path.extension().is_some_and(|ending| ending == "gz");
@@ -51,8 +64,8 @@ impl Output {
         };
         gone_quietly(&written);
         written.context("the result could not be written")?;
-        if let Some((part, path)) = self.file {
-            let named = File::open(&part).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&part, &path));
+        if let Some(Part { part, path }) = &self.file {
+            let named = File::open(part).and_then(|file| file.sync_all()).and_then(|()| fs::rename(part, path));
             named.with_context(|| format!("{} could not be given its name {}", part.display(), path.display()))?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use kontor_api::job::{Job, JobKind, JobStatus, RowAnswer, StartJob};
 use kontor_client::{Client, ClientError};
+use kontor_core::limits::JOB_OPTIONS_BYTES_MAX;
 use kontor_core::money::Currency;
 use kontor_core::text::hex;
 use sha2::{Digest as _, Sha256};
@@ -156,6 +157,11 @@ fn import(kind: JobKind, args: FileArgs, wishes: Wishes, style: Style) -> anyhow
     let mut source = Source::open(&args.file).with_context(name)?;
     let format = args.format.unwrap_or_else(|| Format::of(&args.file, Some(&mut source)));
     let input = Input::open(kind, source, format, reading, wishes.clone()).with_context(name)?;
+    let settings = settings(kind, format, reading, &wishes);
+    if settings.len() > JOB_OPTIONS_BYTES_MAX {
+        let (more, max) = (settings.len() - JOB_OPTIONS_BYTES_MAX, JOB_OPTIONS_BYTES_MAX);
+        bail!("--map and --skip are too long, by {more} bytes: a job keeps {max} of how its file is read");
+    }
     let mut list = args.rejects.as_deref().map(|path| Output::open(path, false)).transpose()?;
     if let Some(list) = &mut list {
         list.write("line,name,code,detail\n")?;
@@ -166,7 +172,6 @@ fn import(kind: JobKind, args: FileArgs, wishes: Wishes, style: Style) -> anyhow
         if args.dry_run {
             return run.feed(input, None, Purpose::DryRun).await;
         }
-        let settings = settings(kind, format, reading, &wishes);
         let start = start(kind, &args, &settings)?;
         let job = run.start(&start).await?;
         match job.status {
@@ -175,7 +180,12 @@ fn import(kind: JobKind, args: FileArgs, wishes: Wishes, style: Style) -> anyhow
                 print::note(format!("{} was imported before, by {}; --again imports it anew", job.source, job.id));
                 run.report.take(&job);
                 run.is_old = true;
-                return Ok(());
+                if job.refused == 0 {
+                    return run.list.take().map_or(Ok(()), Output::finish);
+                }
+                // The file says on which lines the rows stand that were refused.
+                let refused = run.refused_before(&job).await?;
+                return run.feed(input, Some(&job), Purpose::Job { through: u64::MAX, refused }).await;
             }
             JobStatus::Undoing | JobStatus::Undone => {
                 bail!("{} was undone ({}); --again imports it anew", job.source, job.id)
@@ -251,7 +261,7 @@ struct Run {
     report: Report,
     list: Option<Output>,
     style: Style,
-    /// The file was imported before, and is not read.
+    /// The file was imported before, and nothing of it is sent.
     is_old: bool,
 }
 
@@ -314,6 +324,7 @@ impl Run {
         let (stop, tally): (Option<Stop>, Tally) = end.context("the file was not read to its end")?;
         let job = match (job, &stop) {
             (None, _) => None,
+            (Some(job), None) if job.status == JobStatus::Finished => Some(job.clone()),
             (Some(job), None) => Some(self.client.finish_job(&job.id).await?),
             // It can go on when the file can be read, or be undone.
             (Some(job), Some(_)) => Some(self.client.job(&job.id).await?),
@@ -386,7 +397,10 @@ fn undo(job: &str, target: &Target, style: Style) -> anyhow::Result<ExitCode> {
     let (mut undone, mut changed_since) = (0, 0);
     let last = super::block_on(async {
         loop {
-            let step = client.undo_job(job).await.context("the same command goes on with undoing")?;
+            let step = match client.undo_job(job).await {
+                Err(error) if passes(&error) => Err(error).context("the same command goes on with undoing")?,
+                step => step?,
+            };
             undone += step.undone;
             changed_since += step.changed_since;
             for row in &step.kept {

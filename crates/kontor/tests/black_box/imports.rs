@@ -378,6 +378,43 @@ fn a_column_changes_what_it_names_and_no_more() {
 }
 
 #[test]
+fn rejected_rows_are_listed_also_of_an_import_that_is_done() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let site = Site::start(&folder.path().join("data"));
+    let file = folder.path().join("file.csv");
+    fs::write(&file, "sku,title,price.EUR\nA,Mug,1\nB,Bowl,dear\n\nC,,1\n").expect("writable");
+    let (list, again) = (folder.path().join("rejected.csv"), folder.path().join("again.csv"));
+    let (is_well, report) = site.import(&["products", word(&file), "--rejects", word(&list)]);
+    assert!(!is_well && report["refused"] == 2, "{report}");
+    let (is_well, done) = site.import(&["products", word(&file), "--rejects", word(&again)]);
+    assert!(!is_well);
+    assert_eq!((&done["refused"], &done["rejects"]), (&json!(2), &report["rejects"]));
+    assert_eq!(fs::read(&again).expect("written"), fs::read(&list).expect("written"));
+    let names: Vec<Vec<String>> = rows_of(&list).into_iter().map(|row| row[..3].to_vec()).collect();
+    assert_eq!(names, [["3", "B", "price_invalid"], ["5", "C", "title_missing"]]);
+
+    // What cannot be done says so, and promises and leaves nothing.
+    let (is_well, said) = site.json(&["import", "undo", "job_0123456789abcdef0123456789abcdef"]);
+    let error = said["error"].as_str().unwrap_or_default();
+    assert!(!is_well && error.contains("404") && !error.contains("goes on"), "{said}");
+    let maps: Vec<String> = (0..92).map(|n| format!("attribute.a_name_of_some_length_{n}=title")).collect();
+    let maps: Vec<&str> = maps.iter().flat_map(|map| ["--map", map.as_str()]).chain(["--map", "sku=sku"]).collect();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let (is_well, said) = site.json(&[&["import", "products", word(&file)], &maps[..], dry_run].concat());
+        assert!(!is_well && said["error"].as_str().is_some_and(|error| error.contains("--map")), "{said}");
+    }
+    let address = site.server.address.to_string();
+    assert_sound(&site.stop());
+    let mut gone = kontor(&["import", "products", word(&file), "--again", "--wait", "0", "--rejects", word(&again)]);
+    gone.env("KONTOR_URL", format!("http://{address}")).env("KONTOR_KEY", KEY);
+    assert!(!run(gone).status.success());
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).expect("a folder").map(|e| e.expect("a file").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["again.csv", "data", "file.csv", "rejected.csv"]);
+}
+
+#[test]
 fn of_bad_files_as_much_is_applied_as_the_report_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let site = Site::start(&folder.path().join("data"));
