@@ -107,6 +107,8 @@ codes! {
     ReferenceUsed "reference_used" 409 false true "The reference was used before";
     /// What the caller believed to be there is not; `actual` is.
     ExpectedMismatch "expected_mismatch" 409 false true "Something else was expected";
+    /// The other site cannot be reached, or did not take what it was told. `detail` says what it said.
+    LinkRefused "link_refused" 409 false true "The link could not be made";
     /// More of something than the site keeps; `what`, `given` and `max` say of what.
     LimitExceeded "limit_exceeded" 409 false true "A limit was exceeded";
     /// Somebody changed it since the revision in `If-Match`. `current` is what it is now.
@@ -138,6 +140,9 @@ codes! {
     ShuttingDown "shutting_down" 503 true true "The server is shutting down";
     /// The site has stopped writing. Reads may work; an operator must look.
     SiteStopped "site_stopped" 503 true true "The site has stopped";
+    /// Another site holds more of this site's journal than is here, or another one. Nothing is written until
+    /// an operator has looked; reads work.
+    JournalBehind "journal_behind" 503 true true "The site's journal is not whole";
     /// The books of the location are kept by the site `home`, which cannot be reached from here.
     OwnedElsewhere "owned_elsewhere" 503 true true "Another site keeps these books";
 }

@@ -27,6 +27,9 @@ pub struct Health {
     pub position: String,
     /// Requests that wait for the writer.
     pub waiting: u64,
+    /// What somebody should look at, in sentences: links that are cut, journals that are read no further.
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// By how many milliseconds the wall clock is away from site time, if too many to follow.
     pub clock_stepped_ms: i64,
 }

@@ -22,6 +22,7 @@ pub mod product_edit;
 pub mod reservation;
 pub mod revision;
 pub mod security;
+pub mod site;
 pub mod stock;
 pub mod time;
 

@@ -81,6 +81,12 @@ pub const EXPORT_PRODUCTS: &str = "/api/v1/export/products";
 pub const EXPORT_STOCK: &str = "/api/v1/export/stock";
 /// Keys that were refused.
 pub const REFUSALS: &str = "/api/v1/security/refusals";
+/// Sites whose journals are read: list, let one in.
+pub const SITES: &str = "/api/v1/sites";
+/// Links to other sites: add.
+pub const SITE_LINKS: &str = "/api/v1/sites/links";
+/// This site's journal, for other sites.
+pub const SITE_JOURNAL: &str = "/api/v1/sites/journal";
 /// This API's document.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
 

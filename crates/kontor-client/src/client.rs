@@ -135,6 +135,11 @@ impl Client {
         Reply::read(self.respond(method, path, headers, body).await?).await
     }
 
+    /// Sends a request without a body, once.
+    pub(crate) async fn ask(&self, method: &Method, path: &str) -> Result<Response<Incoming>, ClientError> {
+        self.respond(method, path, &[], Sent { bytes: Bytes::new(), media_type: JSON }).await
+    }
+
     async fn respond(
         &self,
         method: &Method,
@@ -222,7 +227,7 @@ impl Reply {
         Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
     }
 
-    fn problem(&self) -> ClientError {
+    pub(crate) fn problem(&self) -> ClientError {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let word = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
         ClientError::Problem { status: self.status, code: word("code"), detail: word("detail") }

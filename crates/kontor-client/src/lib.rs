@@ -9,8 +9,10 @@ mod lines;
 mod locations;
 mod products;
 mod reservations;
+mod sites;
 mod stock;
 
 pub use client::{Client, IfMatch, Reply};
 pub use error::ClientError;
 pub use lines::Lines;
+pub use sites::JournalPart;

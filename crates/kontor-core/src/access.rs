@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SiteId;
 use crate::record::{Key, Primary, Table};
 use crate::time::SiteTime;
 
 /// What the holder of a key may do. More roles come; the ordinals stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Everything.
     Admin,
+    /// Reads the journal, as what another site is told, and tells how to reach that site.
+    Peer(SiteId),
 }
 
 /// An access key, by its id. The secret itself is shown once and kept nowhere.

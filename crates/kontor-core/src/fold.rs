@@ -215,7 +215,7 @@ impl SiteRows<'_, '_> {
                 self.put(*id, &reservation);
             }
             Event::KeyCreated { id, role, digest } => {
-                self.put(&**id, &AccessKey { role: *role, digest: *digest, created_at: self.at.time });
+                self.put(&**id, &AccessKey { role: role.clone(), digest: *digest, created_at: self.at.time });
             }
             Event::DayStarted { day } => self.day_started(*day)?,
             Event::JobStarted(started) => self.job_started(started, entry),

@@ -375,6 +375,16 @@ fn damaged(what: &str, why: impl std::fmt::Display) -> GroupError {
 }
 
 impl Digest {
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |at: usize| text.as_bytes().get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        let mut bytes = [0; 32];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::try_from(digit(2 * at)? << 4 | digit(2 * at + 1)?).ok()?;
+        }
+        (text.len() == 64).then_some(Self(bytes))
+    }
+
     /// Of these bytes. A group is known by [`digest`].
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())

@@ -30,6 +30,7 @@ pub mod quantity;
 pub mod record;
 pub mod refusal;
 pub mod reservation;
+pub mod session;
 pub mod site;
 pub mod stock;
 pub mod text;

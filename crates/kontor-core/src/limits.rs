@@ -152,3 +152,23 @@ pub const AT_RISK_MAX: usize = 100;
 pub const OCCURRED_PAST_MS_MAX: u64 = 365 * 24 * 3_600_000;
 /// Clocks of tills run a little fast.
 pub const OCCURRED_FUTURE_MS_MAX: u64 = 10 * 60_000;
+
+/// How long a peer waits for something new before it answers that there is nothing. Proxies keep a request
+/// for 30 seconds and more.
+pub const ASK_WAIT_MS: u64 = 20_000;
+
+/// How much longer an answer may take before the question is taken for lost. A slow link needs some seconds
+/// for what one answer brings.
+pub const ASK_DEADLINE_MS: u64 = 10_000;
+
+/// Between two questions to a peer that answers at once that there is nothing.
+pub const ASK_REST_MS: u64 = 50;
+
+/// After the first failure; twice as much after each further one.
+pub const BACK_OFF_MS: u64 = 100;
+
+/// The longest rest between two questions. A link that is healed is found healed within this time.
+pub const BACK_OFF_MS_MAX: u64 = 10_000;
+
+/// Failures in a row after which a link is called cut: a restart of the peer is not one.
+pub const CUT_AFTER_FAILURES: u32 = 3;

@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use http::{HeaderMap, HeaderName, header};
-use kontor_api::Code;
+use kontor_api::{Code, path};
 use kontor_api::security::RefusedBecause;
 use kontor_core::access::{AccessKey, Role};
 use kontor_core::command::{Command, Request};
-use kontor_core::id::{Actor, RequestId};
+use kontor_core::id::{Actor, RequestId, SiteId};
 use kontor_core::view::ViewError;
 use kontor_site::{NotDone, Site};
 use sha2::{Digest, Sha256};
@@ -29,6 +29,8 @@ pub struct Access {
     /// By their public id. Filled when a key is first seen, so that checking one reads no rows.
     journaled: RwLock<HashMap<Box<str>, Arc<Holder>>>,
     given: Option<Arc<Holder>>,
+    /// The key that sites share, if their operator gave them one.
+    peers: Option<Arc<Holder>>,
     /// Keys for the paths of the reference inventory service alone.
     inventory: Vec<(Reach, Arc<Holder>)>,
     /// Who everybody is on the paths of the reference services, if those are open.
@@ -64,10 +66,32 @@ pub enum AccessError {
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) actor: Actor,
-    /// What the holder may do. There is one role today, so nothing asks yet.
-    #[expect(dead_code, reason = "the second role comes with the first key that is not an admin's")]
-    role: Role,
+    pub(crate) may: May,
     digest: [u8; 32],
+}
+
+/// What the holder of a key may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum May {
+    /// Everything.
+    All,
+    /// Read the journal as this site; as any, if it is the key that sites share.
+    Read(Option<SiteId>),
+}
+
+impl May {
+    pub(crate) fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
+impl From<&Role> for May {
+    fn from(role: &Role) -> Self {
+        match role {
+            Role::Admin => Self::All,
+            Role::Peer(site) => Self::Read(Some(site.clone())),
+        }
+    }
 }
 
 impl Access {
@@ -77,8 +101,8 @@ impl Access {
             Some(key) => Some(Arc::new(given_key("key:admin", &key)?)),
             None => None,
         };
-        let (inventory, open) = (Vec::new(), None);
-        let access = Self { site: site.clone(), journaled: RwLock::default(), given, inventory, open };
+        let (peers, inventory, open) = (None, Vec::new(), None);
+        let access = Self { site: site.clone(), journaled: RwLock::default(), given, peers, inventory, open };
         for (id, key) in site.read().keys()? {
             access.remember(&id, &key);
         }
@@ -87,13 +111,22 @@ impl Access {
 
     /// Makes an admin key, journals its digest, and returns its text: the only time that it is shown.
     pub async fn issue_admin_key(site: &Site) -> Result<String, AccessError> {
+        Self::issue(site, Role::Admin, "first-start").await
+    }
+
+    /// Makes a key with which another site may read this one's journal. It is shown once, too.
+    pub async fn issue_peer_key(site: &Site, peer: &SiteId) -> Result<String, AccessError> {
+        Self::issue(site, Role::Peer(peer.clone()), "enroll-site").await
+    }
+
+    async fn issue(site: &Site, role: Role, why: &str) -> Result<String, AccessError> {
         let id = base32(&ids::secret::<5>());
         let key = format!("kon_{id}_{}", base32(&ids::secret::<32>()));
         let word = |text| RequestId::parse(text).expect("a short word is a request id");
         let request = Request {
-            command: Command::CreateKey { id: id.into(), role: Role::Admin, digest: digest(&key) },
+            command: Command::CreateKey { id: id.into(), role, digest: digest(&key) },
             actor: Actor::parse("operator").expect("a short word is an actor"),
-            request_id: word("first-start"),
+            request_id: word(why),
             idempotency: None,
             fresh_id: ids::fresh_uuid(),
         };
@@ -101,9 +134,19 @@ impl Access {
         Ok(key)
     }
 
+    /// Takes this key from every site that knows it, for its journal alone.
+    pub fn with_peer_key(mut self, key: Option<&str>) -> Result<Self, AccessError> {
+        if let Some(key) = key {
+            let holder = given_key("key:peer", key)?;
+            self.peers = Some(Arc::new(Holder { may: May::Read(None), ..holder }));
+        }
+        Ok(self)
+    }
+
     /// Whether anybody can write at all.
     pub fn has_key(&self) -> bool {
-        self.given.is_some() || self.journaled.read().is_ok_and(|keys| !keys.is_empty())
+        let is_all = |keys: &HashMap<_, Arc<Holder>>| keys.values().any(|holder| holder.may.is_all());
+        self.given.is_some() || self.journaled.read().is_ok_and(|keys| is_all(&keys))
     }
 
     /// Takes these keys too, on the paths of the reference inventory service alone. They are that
@@ -123,7 +166,7 @@ impl Access {
     pub fn open_compat(mut self) -> Self {
         let actor = Actor::parse("open-compat").expect("a short word is an actor");
         // No text has this digest, so nobody becomes this holder by a key.
-        self.open = Some(Arc::new(Holder { actor, role: Role::Admin, digest: [0; 32] }));
+        self.open = Some(Arc::new(Holder { actor, may: May::All, digest: [0; 32] }));
         self
     }
 
@@ -131,6 +174,17 @@ impl Access {
     /// for nobody: its holder should learn that it does not work.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Problem> {
         presented(headers)?.map(|text| self.holder(text)).transpose()
+    }
+
+    /// Whether a caller may be on a path at all: keys of other sites open what is for sites, and nothing else.
+    pub(crate) fn reaches(caller: Option<&Arc<Holder>>, path: &str) -> Result<(), Problem> {
+        let is_for_sites = path.strip_prefix(path::SITES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match caller {
+            Some(holder) if !holder.may.is_all() && !is_for_sites => {
+                Err(Problem::new(Code::Forbidden, "the key is for other paths"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The same on a path of the reference services. Where those are open, a key that is not known does
@@ -143,7 +197,10 @@ impl Access {
                 match given {
                     Some((reach, holder)) if *reach >= asks => return Ok(Some(holder.clone())),
                     Some(_) => Err(Problem::new(Code::Forbidden, "the key is for other paths")),
-                    None => self.holder(text).map(Some),
+                    None => self.holder(text).and_then(|holder| {
+                        Self::reaches(Some(&holder), "")?;
+                        Ok(Some(holder))
+                    }),
                 }
             }
             Ok(None) => Ok(None),
@@ -165,7 +222,8 @@ impl Access {
             None => None,
         };
         let reason = if journaled.is_some() { RefusedBecause::WrongSecret } else { RefusedBecause::Unknown };
-        let found = journaled.filter(fits).or_else(|| self.given.clone().filter(fits));
+        let given = || self.given.clone().filter(fits).or_else(|| self.peers.clone().filter(fits));
+        let found = journaled.filter(fits).or_else(given);
         found.ok_or_else(|| wrong(reason, id))
     }
 
@@ -182,7 +240,7 @@ impl Access {
 
     fn remember(&self, id: &str, key: &AccessKey) -> Arc<Holder> {
         let actor = Actor::parse(format!("key:{id}")).expect("an id of a key is short and printable");
-        let holder = Arc::new(Holder { actor, role: key.role, digest: key.digest });
+        let holder = Arc::new(Holder { actor, may: May::from(&key.role), digest: key.digest });
         if let Ok(mut keys) = self.journaled.write() {
             keys.insert(id.into(), holder.clone());
         }
@@ -202,7 +260,7 @@ fn given_key(actor: &str, key: &str) -> Result<Holder, AccessError> {
         return Err(AccessError::WeakKey);
     }
     let actor = Actor::parse(actor).expect("a short word is an actor");
-    Ok(Holder { actor, role: Role::Admin, digest: digest(key) })
+    Ok(Holder { actor, may: May::All, digest: digest(key) })
 }
 
 /// The key that a request shows, from either header.

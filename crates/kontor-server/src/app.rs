@@ -13,6 +13,7 @@ use crate::compat;
 use crate::idempotency::Asked;
 use crate::ids;
 use crate::limits::Limits;
+use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
@@ -29,6 +30,10 @@ pub struct Options {
     pub metrics: Option<PrometheusHandle>,
     /// Of the program, as it is shown.
     pub version: &'static str,
+    /// The address of this site for other sites, as `http://host:port`.
+    pub address: String,
+    /// The links to other sites.
+    pub links: Links,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -41,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) prometheus: Option<PrometheusHandle>,
     pub(crate) version: &'static str,
+    pub(crate) address: String,
+    pub(crate) links: Links,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -74,6 +81,8 @@ impl App {
             limits: options.limits,
             prometheus: options.metrics,
             version: options.version,
+            address: options.address,
+            links: options.links,
             metrics,
             streams,
             public_streams,

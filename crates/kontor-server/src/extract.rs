@@ -8,10 +8,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query};
 use http::request::Parts;
 use http::{Extensions, Request};
 use kontor_api::Code;
+use kontor_core::id::SiteId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::access::Holder;
+use crate::access::{Holder, May};
 use crate::app::App;
 use crate::convert::Audience;
 use crate::idempotency::{bytes_of, read_json};
@@ -32,8 +33,13 @@ impl Caller {
         extensions.get().cloned().unwrap_or_else(nobody)
     }
 
-    /// The holder of an admin key, or 401.
+    /// The holder of an admin key, or 401; 403 for another key.
     pub(crate) fn admin(&self) -> Result<&Arc<Holder>, Problem> {
+        let holder = self.any_key()?;
+        if holder.may.is_all() { Ok(holder) } else { Err(Problem::new(Code::Forbidden, "the key is for other paths")) }
+    }
+
+    fn any_key(&self) -> Result<&Arc<Holder>, Problem> {
         self.holder
             .as_ref()
             .ok_or_else(|| Problem::new(Code::Unauthenticated, "send a key as X-API-Key, or as Authorization: Bearer"))
@@ -63,6 +69,47 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         Caller::of(&parts.extensions).admin().map(|_| Self)
+    }
+}
+
+/// Proof that the caller is another site, or an admin.
+pub(crate) struct Peer {
+    pub(crate) is_admin: bool,
+    /// The site that the key was made for; any, if it is the key that sites share.
+    site: Option<SiteId>,
+}
+
+impl Peer {
+    /// Whether the caller may say that it is this site.
+    pub(crate) fn speaks_for(&self, site: &SiteId) -> Result<(), Problem> {
+        match &self.site {
+            Some(own) if own != site => {
+                Err(Problem::new(Code::Forbidden, format!("the key was made for site {own}, not for {site}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Peer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let caller = Caller::of(&parts.extensions);
+        Ok(match &caller.any_key()?.may {
+            May::All => Self { is_admin: true, site: None },
+            May::Read(site) => Self { is_admin: false, site: site.clone() },
+        })
+    }
+}
+
+/// A body of whoever may send it, which is looked at by an extractor before. Not remembered under a key:
+/// what is answered may be a secret.
+pub(crate) struct Sent<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
+        read_json(&bytes_of(request, app).await?).map(Self)
     }
 }
 

@@ -16,6 +16,7 @@ mod idempotency;
 mod ids;
 mod limits;
 mod lines;
+pub mod links;
 mod log;
 mod metrics;
 mod openapi;

@@ -185,6 +185,9 @@ pub(crate) const EXPORT_LINE_BYTES: usize = 64 * 1024;
 /// Listings of one product that an export reads at a time.
 pub(crate) const EXPORT_LISTINGS: usize = 16;
 
+/// Links to other sites that are being made at once.
+pub(crate) const WISHES_MAX: usize = 16;
+
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 

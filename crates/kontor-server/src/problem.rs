@@ -17,6 +17,7 @@ use kontor_site::NotDone;
 use kontor_site::feed::FeedError;
 use serde_json::{Map, Value};
 
+use crate::access::AccessError;
 use crate::ids::Ids;
 use crate::limits::RETRY_AFTER_S;
 use crate::refusals::Refused;
@@ -193,6 +194,7 @@ impl From<NotDone> for Problem {
                 problem.inner().cause = Some(not_done.to_string());
                 problem
             }
+            NotDone::Silent(_) => Self::new(Code::JournalBehind, not_done.to_string()),
             NotDone::Unknown => Self::new(Code::OutcomeUnknown, OUTCOME_UNKNOWN),
             NotDone::Failed(_) => Self::internal(not_done.to_string()),
         }
@@ -225,6 +227,15 @@ impl From<FeedError> for Problem {
         match error {
             FeedError::BeyondEnd(..) => Self::invalid("after", error.to_string()),
             FeedError::Journal(_) | FeedError::Group(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Write(not_done) => not_done.into(),
+            AccessError::WeakKey | AccessError::Read(_) => Self::internal(error.to_string()),
         }
     }
 }

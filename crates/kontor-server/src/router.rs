@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
     bulk, changes, export, jobs, listings, locations, movements, products, reservations, revisions, search, security,
-    stock,
+    sites, stock,
 };
 use crate::service::{Service, note_route};
 use crate::{compat, openapi, pages};
@@ -106,6 +106,9 @@ fn sellers() -> OpenApiRouter<App> {
 fn operators() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(security::refusals))
+        .routes(routes!(sites::list, sites::enroll))
+        .routes(routes!(sites::link))
+        .routes(routes!(sites::journal))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::health))

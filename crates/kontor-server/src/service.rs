@@ -23,7 +23,7 @@ use kontor_site::bodies;
 use kontor_site::clock::Stopwatch;
 use tower::Service as _;
 
-use crate::access::Holder;
+use crate::access::{Access, Holder};
 use crate::app::App;
 use crate::compat::Shape;
 use crate::extract::Caller;
@@ -65,7 +65,13 @@ impl Service {
         let ids = Ids::of(request.headers());
         let shape = Shape::of(request.method(), request.uri().path());
         let caller = match shape {
-            _ if request.uri().path().starts_with(path::V1) => Some(self.app.access.caller(request.headers())),
+            _ if request.uri().path().starts_with(path::V1) => {
+                let caller = self.app.access.caller(request.headers());
+                Some(caller.and_then(|caller| {
+                    Access::reaches(caller.as_ref(), request.uri().path())?;
+                    Ok(caller)
+                }))
+            }
             // Whoever keeps the server running has no key and no rate.
             Some(Shape::Health) | None => None,
             Some(shape) => {

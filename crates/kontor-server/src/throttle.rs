@@ -116,6 +116,8 @@ impl Throttles {
         peer: Option<IpAddr>,
     ) -> (Result<Option<Arc<Holder>>, Problem>, Option<Standing>) {
         let standing = match (&caller, &self.keys, &self.public, peer) {
+            // Sites ask one question after another, and wait for what is new.
+            (Ok(Some(holder)), ..) if !holder.may.is_all() => None,
             (Ok(Some(holder)), Some(policy), ..) => Some(policy.count(&holder.actor, self.now())),
             (Ok(None) | Err(_), _, Some(policy), Some(peer)) => {
                 address(peer).map(|address| policy.count(&address, self.now()))

@@ -374,7 +374,7 @@ impl Machine {
         let arrived = std::mem::take(&mut running.inbox);
         running.waiting.extend(arrived.iter().filter_map(|input| match input {
             Input::Request { ticket, .. } => Some(*ticket),
-            Input::Foreign { .. } | Input::Appended(_) => None,
+            Input::Foreign { .. } | Input::Appended(_) | Input::FallSilent(_) => None,
         }));
         let mut stepped = Stepped::default();
         let mut group = None;

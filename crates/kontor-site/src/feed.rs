@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kontor_core::event::Entry;
 use kontor_core::group::{self, GroupBody, GroupError};
 use kontor_core::id::{Position, SiteId};
+use kontor_core::session::{Mark, Past};
 use kontor_core::time::SiteTime;
 use kontor_storage::journal::ReadError;
 use tokio::sync::watch;
@@ -107,6 +108,19 @@ impl Feed {
             }
         }
         Ok(groups)
+    }
+
+    /// Compares what somebody says to hold of this journal with what is here. Blocks on the disk.
+    pub fn compare(&self, said: &Mark) -> Result<Past, FeedError> {
+        if said.term == 0 || said.seq == 0 {
+            return Ok(Past::Same);
+        }
+        let place = Position { term: said.term, seq: said.seq, index: 0 };
+        let journal = self.terms.iter().find(|(term, _)| *term == said.term);
+        let Some((_, journal)) = journal.filter(|_| self.holds(place, self.end())) else { return Ok(Past::Missing) };
+        let groups = journal.read(said.seq - 1, 1, 1)?;
+        let here = groups.first().map(|(_, bytes)| group::digest(bytes));
+        Ok(if here == Some(said.digest) { Past::Same } else { Past::Other })
     }
 
     /// Whether a position is one of this journal, or before its first. A site that was restored may

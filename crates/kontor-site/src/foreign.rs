@@ -229,7 +229,8 @@ impl Foreign {
         let Some(journal) = self.journals.get_mut(&site) else {
             return Folding { write: None, read: told(Err((Folded::start(), NotFolded::NotRead))) };
         };
-        let (mut overlay, mut entries, before) = (Overlay::new(rows), 0, journal.folded.clone());
+        let (mut overlay, mut groups, mut entries) = (Overlay::new(rows), 0, 0);
+        let before = journal.folded.clone();
         let mut trouble = journal.stopped.clone().map(NotFolded::Stopped);
         while trouble.is_none() && entries < FOREIGN_ENTRIES_PER_WRITE {
             let Some(group) = arrival.groups.pop_front() else { break };
@@ -240,6 +241,7 @@ impl Foreign {
             });
             match folded {
                 Ok(group) => {
+                    groups += 1;
                     entries += group.group.entries.len();
                     journal.folded = group.folded();
                 }
@@ -248,6 +250,8 @@ impl Foreign {
             }
         }
         let after = journal.folded.clone();
+        metrics::counter!("kontor_peer_groups_total", "site" => site.to_string()).increment(groups);
+        metrics::counter!("kontor_peer_entries_total", "site" => site.to_string()).increment(entries as u64);
         if let Some(NotFolded::Stopped(why)) = &trouble
             && journal.stopped.is_none()
         {

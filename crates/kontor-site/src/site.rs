@@ -11,6 +11,7 @@ use bytes::Bytes;
 use kontor_core::command::Request;
 use kontor_core::id::{Position, SiteId};
 use kontor_core::record::{TABLE_NAMES, TABLES_VERSION};
+use kontor_core::session::{Mark, Past};
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
 use kontor_storage::journal::{Journal, ReadError};
@@ -20,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use crate::bodies::Bodies;
 use crate::clock::Clock;
 use crate::copies::{Copies, CopyError, Left, Taken, lock};
-use crate::feed::Feed;
+use crate::feed::{Feed, FeedError};
 use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::QUEUE_MAX;
 use crate::reader::Reader;
@@ -111,6 +112,8 @@ pub struct Status {
     pub clock_stepped_ms: i64,
     /// Why the site stopped, if it has.
     pub stopped: Option<String>,
+    /// Why it writes nothing although it runs, if it does not.
+    pub silent: Option<String>,
     /// How far the journals of other sites are folded, and which of them are stopped.
     pub journals: BTreeMap<SiteId, ForeignJournal>,
 }
@@ -228,6 +231,7 @@ impl Site {
             waiting: AtomicUsize::new(0),
             clock_stepped_ms: AtomicI64::new(0),
             journals: Mutex::default(),
+            silent: Mutex::default(),
             end,
             stopped,
         });
@@ -329,6 +333,42 @@ impl Site {
         }
     }
 
+    /// How much is kept of another site's journal; nothing if it is not read here.
+    pub fn kept(&self, peer: &SiteId) -> Option<Mark> {
+        self.inner.copies.of(peer).map(|copy| lock(&copy).end().mark())
+    }
+
+    /// Looks at what another site says to hold of this site's journal. If it is more than is here, or
+    /// something else, nothing is written from now on: whatever would be written next would be said a second
+    /// time, and differently. Blocks on the disk.
+    pub fn hear_of_itself(&self, from: &SiteId, said: &Mark) -> Result<Past, FeedError> {
+        let past = self.inner.feed.compare(said)?;
+        let Mark { term, seq, .. } = said;
+        let why = match past {
+            Past::Same => return Ok(past),
+            Past::Missing => format!(
+                "site {from} holds group {seq} of term {term} of this site's journal, which is not here: \
+                 the end of the journal was lost"
+            ),
+            Past::Other => format!(
+                "site {from} holds another group {seq} of term {term} of this site's journal than the one here: \
+                 two journals were written"
+            ),
+        };
+        self.fall_silent(why);
+        Ok(past)
+    }
+
+    fn fall_silent(&self, why: String) {
+        let shared = &self.inner.shared;
+        if lock(&shared.silent).get_or_insert_with(|| why.clone()) == &why {
+            tracing::error!("The site writes nothing any more: {why}");
+            metrics::gauge!("kontor_site_silent").set(1.0);
+        }
+        // A writer that has stopped already writes nothing.
+        let _ = self.inner.letters.send(Letter::FallSilent(why));
+    }
+
     /// Where commands are tried out: what they would do, without doing it.
     pub fn rehearse(&self) -> Rehearsal {
         Rehearsal::new(self.inner.rows(), self.inner.id.clone())
@@ -362,6 +402,7 @@ impl Site {
             end: self.inner.feed.end(),
             clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
             stopped: self.inner.stopped.borrow().clone(),
+            silent: lock(&shared.silent).clone(),
             journals: lock(&shared.journals).clone(),
         }
     }

@@ -17,6 +17,7 @@ use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{self, KeyParts, Table};
 use kontor_core::refusal::{Refusal, Stop};
+use kontor_core::session::Mark;
 use kontor_core::site::SiteRow;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError};
@@ -46,6 +47,8 @@ pub enum Input {
     },
     /// The append that was asked for has ended.
     Appended(Appended),
+    /// Write nothing from now on, for this reason. Other sites' groups are folded all the same.
+    FallSilent(String),
 }
 
 /// How an append ended.
@@ -121,6 +124,9 @@ pub enum NotDone {
     /// The journal could not take it. Nothing has changed; try again when there is room.
     #[error("the journal took nothing: {0}")]
     NotWritten(String),
+    /// The site writes nothing, because its journal is not what others hold of it. Nothing has changed.
+    #[error("the site writes nothing: {0}")]
+    Silent(String),
     /// The tables could not be read, or a rule broke. Nothing has changed.
     #[error("the request could not be decided: {0}")]
     Failed(String),
@@ -175,6 +181,8 @@ pub struct Step<V> {
     foreign: Foreign,
     /// Own work was done last, while groups of other sites waited.
     foreign_is_next: bool,
+    /// Why nothing is written any more, if it is not.
+    silent: Option<String>,
     halted: bool,
 }
 
@@ -218,6 +226,7 @@ impl<V: View> Step<V> {
             day,
             foreign,
             foreign_is_next: false,
+            silent: None,
             halted: false,
         })
     }
@@ -260,7 +269,7 @@ impl<V: View> Step<V> {
 
     /// When the site wants to be called again although nothing has come.
     pub fn next_timer(&self) -> Option<SiteTime> {
-        if self.halted {
+        if self.halted || self.silent.is_some() {
             return None;
         }
         self.due.first().map(|(at, _)| *at.max(&self.timer_rests_until))
@@ -278,7 +287,15 @@ impl<V: View> Step<V> {
                 Input::Request { ticket, .. } if self.halted => {
                     outputs.push(Output::Answer { ticket, answer: Err(NotDone::Unknown) });
                 }
-                Input::Request { ticket, request } => self.waiting.push_back((ticket, request)),
+                Input::Request { ticket, request } => match &self.silent {
+                    Some(why) => outputs.push(Output::Answer { ticket, answer: Err(NotDone::Silent(why.clone())) }),
+                    None => self.waiting.push_back((ticket, request)),
+                },
+                Input::FallSilent(why) => {
+                    let answer = |ticket| Output::Answer { ticket, answer: Err(NotDone::Silent(why.clone())) };
+                    outputs.extend(self.waiting.drain(..).map(|(ticket, _)| answer(ticket)));
+                    self.silent.get_or_insert(why);
+                }
                 Input::Foreign { ticket, site, groups } => self.foreign.arrive(ticket, site, groups),
                 Input::Appended(result) => self.appended(now, result, &mut outputs),
             }
@@ -538,6 +555,11 @@ impl Folded {
     /// As it is read from the tables.
     pub fn decode(bytes: &[u8]) -> Result<Self, ViewError> {
         kontor_core::record::decode(Table::FOLDED, bytes)
+    }
+
+    /// The group alone.
+    pub fn mark(&self) -> Mark {
+        Mark { term: self.term, seq: self.seq, digest: self.digest }
     }
 
     /// The last entry's place, as it is shown.

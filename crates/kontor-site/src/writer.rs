@@ -29,6 +29,8 @@ pub(crate) enum Letter {
     Enroll(SiteId, oneshot::Sender<()>),
     /// Groups of another site's journal, kept already.
     Foreign(SiteId, Vec<Result<ForeignGroup, GroupError>>, oneshot::Sender<ReadIn>),
+    /// Write nothing from now on.
+    FallSilent(String),
     /// Finish what waits, then stop.
     Close,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     pub(crate) clock_stepped_ms: AtomicI64,
     pub(crate) journals: Mutex<BTreeMap<SiteId, ForeignJournal>>,
+    /// Why nothing is written any more, if it is not.
+    pub(crate) silent: Mutex<Option<String>>,
     pub(crate) end: watch::Sender<Position>,
     /// `None` while it runs, then why it stopped; an empty text after a clean shutdown.
     pub(crate) stopped: watch::Sender<Option<String>>,
@@ -175,6 +179,7 @@ impl Writer {
                 let ticket = self.readers.give(answer_to);
                 Some(Input::Foreign { ticket, site, groups })
             }
+            Letter::FallSilent(why) => Some(Input::FallSilent(why)),
             Letter::Close => {
                 self.closing = true;
                 None

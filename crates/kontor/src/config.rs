@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use kontor_api::site::PeerAddress;
 use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,18 @@ pub(crate) struct ServeArgs {
     /// Answer the paths of the reference services without a key; on loopback only
     #[arg(long, env = "KONTOR_OPEN_COMPAT")]
     pub(crate) open_compat: bool,
+    /// A site whose journal is read: http://host:port, or its code; may be given several times
+    #[arg(long = "peer", env = "KONTOR_PEERS", value_name = "URL", value_delimiter = ',', hide_env_values = true)]
+    pub(crate) peers: Vec<String>,
+    /// A key that sites share: shown to peers whose address has none, and taken from those that show it
+    #[arg(long, env = "KONTOR_PEER_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) peer_key: Option<String>,
+    /// The code of another site: read each other's journals from now on
+    #[arg(long, env = "KONTOR_JOIN", value_name = "CODE", hide_env_values = true)]
+    pub(crate) join: Option<String>,
+    /// The address at which other sites reach this one [default: http:// and the address listened on]
+    #[arg(long, env = "KONTOR_ADVERTISE", value_name = "URL")]
+    pub(crate) advertise: Option<String>,
     #[command(flatten)]
     pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
@@ -76,6 +89,11 @@ struct File {
     segment_bytes: Option<u64>,
     disk_reserve_mb: Option<u64>,
     open_compat: Option<bool>,
+    #[serde(default)]
+    peers: Vec<String>,
+    peer_key: Option<String>,
+    join: Option<String>,
+    advertise: Option<String>,
     #[serde(default)]
     limits: LimitsOfFile,
 }
@@ -129,6 +147,15 @@ pub(crate) struct Config {
     pub(crate) segment_bytes: u64,
     pub(crate) disk_reserve_mb: u64,
     pub(crate) open_compat: bool,
+    /// Shown without their keys.
+    #[serde(serialize_with = "urls")]
+    pub(crate) peers: Vec<PeerAddress>,
+    #[serde(serialize_with = "presence")]
+    pub(crate) peer_key: Option<String>,
+    /// Shown without its key.
+    #[serde(serialize_with = "url")]
+    pub(crate) join: Option<PeerAddress>,
+    pub(crate) advertise: Option<String>,
     pub(crate) limits: ServedLimits,
     /// Settings of reference services that were found, and what they mean here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -160,7 +187,18 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let reference = args.reference;
         let (rate, port) = (reference.rate(), reference.port.unwrap_or(8080));
+        let peers = if args.peers.is_empty() { file.peers } else { args.peers };
+        let peer_key = args.peer_key.or(file.peer_key).filter(|key| !key.is_empty());
+        let peers = peers.iter().filter(|peer| !peer.is_empty()).map(|peer| {
+            let address: PeerAddress = peer.parse().context("a peer")?;
+            Ok(PeerAddress { key: address.key.or_else(|| peer_key.clone()), ..address })
+        });
+        let join = args.join.or(file.join).filter(|code| !code.is_empty());
         let config = Self {
+            peers: peers.collect::<anyhow::Result<_>>()?,
+            peer_key,
+            join: join.map(|code| code.parse().context("the code to join with")).transpose()?,
+            advertise: args.advertise.or(file.advertise),
             reference: reference.found(),
             open_compat: args.open_compat || file.open_compat.unwrap_or(false),
             data: args.data.or(file.data).unwrap_or_else(|| "data".into()),
@@ -190,6 +228,12 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         kontor_core::id::SiteId::parse(self.site.as_str()).context("the site's name")?;
+        if let Some(url) = &self.advertise {
+            url.parse::<PeerAddress>().context("the address to advertise")?;
+        }
+        if self.peer_key.as_ref().is_some_and(|key| is_weak(key)) {
+            bail!("the key of peers must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters");
+        }
         if self.open_compat && !self.listen.ip().is_loopback() {
             bail!("open_compat answers without a key, so it listens on loopback only, not on {}", self.listen);
         }
@@ -237,4 +281,13 @@ fn read_file(given: Option<&Path>) -> anyhow::Result<File> {
 #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
 fn presence<S: serde::Serializer>(key: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(if key.is_some() { "given" } else { "not given" })
+}
+
+fn urls<S: serde::Serializer>(peers: &[PeerAddress], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(peers.iter().map(|peer| &peer.url))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn url<S: serde::Serializer>(peer: &Option<PeerAddress>, to: S) -> Result<S::Ok, S::Error> {
+    peer.as_ref().map(|peer| &peer.url).serialize(to)
 }

@@ -1,5 +1,7 @@
 //! Every number at which the commands say "no more", with its reason.
 
+use std::time::Duration;
+
 /// Bytes of one row of a file. A product of the largest size that a site takes has 256 KiB, and no
 /// spreadsheet has longer rows; a file with a longer one is usually no table.
 pub(crate) const ROW_BYTES_MAX: usize = 1 << 20;
@@ -29,3 +31,6 @@ pub(crate) const SKUS_SEEN_MAX: usize = 1_500_000;
 
 /// Rejected rows of an interrupted import that are told again when it goes on; all are in the job.
 pub(crate) const REFUSED_KEPT_MAX: usize = 100_000;
+
+/// How long a site that is joined may take to answer.
+pub(crate) const JOIN_PATIENCE: Duration = Duration::from_secs(10);

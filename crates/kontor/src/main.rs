@@ -8,6 +8,7 @@ mod demo;
 mod import;
 mod limits;
 mod output;
+mod peers;
 mod print;
 mod progress;
 mod reference_settings;
@@ -61,6 +62,9 @@ enum Commands {
     DemoData(commands::demo_data::Args),
     /// Load a running site and print rates and latencies.
     Bench(commands::bench::Args),
+    /// List the sites whose journals a site reads, or let one in.
+    #[command(subcommand)]
+    Site(commands::site::Command),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Commands::Export(command) => commands::export::run(command, style),
         Commands::DemoData(args) => commands::demo_data::run(&args),
         Commands::Bench(args) => commands::bench::run(&args, style),
+        Commands::Site(command) => commands::site::run(&command, style),
         Commands::Config(command) => commands::config::run(command, style),
         Commands::Api(command) => commands::api::run(&command, style),
     };

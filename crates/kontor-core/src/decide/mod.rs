@@ -78,7 +78,7 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::Extend { id, hold_ms } => rules.extend(*id, *hold_ms),
         Command::Commit { id } => rules.commit(*id),
         Command::Release { id } => rules.release(*id),
-        Command::CreateKey { id, role, digest } => rules.create_key(id, *role, *digest),
+        Command::CreateKey { id, role, digest } => rules.create_key(id, role.clone(), *digest),
         Command::EndDueHolds { ids } => rules.end_due_holds(ids),
         Command::StartDay => rules.start_day(),
         Command::ExpectVersion { sku, location, version } => rules.expect_version(sku, location, *version),

@@ -9,7 +9,7 @@ use kontor_core::time::SiteTime;
 use kontor_site::clock::wall_ms;
 
 use crate::app::App;
-use crate::convert;
+use crate::{convert, links};
 use crate::problem::Problem;
 use crate::routes::v1::json;
 
@@ -45,11 +45,15 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
     responses((status = 200, description = "How it is doing; `status` says whether it is well", body = Health)),
 )]
 pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> {
-    let status = app.site.status();
+    let (status, alarms) = (app.site.status(), links::alarms(&app.links.of(&app.site)));
     let word = match &status.stopped {
         Some(why) => format!("stopped: {why}"),
         None if app.is_draining() => "shutting down".to_owned(),
-        None => app.site.lacks_room().map_or_else(|| "healthy".to_owned(), |why| format!("storage full: {why}")),
+        None => match (app.site.lacks_room(), alarms.first()) {
+            (Some(why), _) => format!("storage full: {why}"),
+            (None, Some(alarm)) => format!("degraded: {alarm}"),
+            (None, None) => "healthy".to_owned(),
+        },
     };
     json(
         StatusCode::OK,
@@ -63,6 +67,7 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
             memory_mb: memory_mb(),
             position: status.end.to_string(),
             waiting: status.waiting as u64,
+            alarms,
             clock_stepped_ms: status.clock_stepped_ms,
         },
     )
@@ -86,6 +91,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     ::metrics::gauge!("kontor_site_clock_stepped_seconds")
         .set(f64::from(i32::try_from(status.clock_stepped_ms).unwrap_or(i32::MAX)) / 1e3);
     ::metrics::gauge!("kontor_site_stopped").set(if status.stopped.is_some() { 1.0 } else { 0.0 });
+    app.links.refresh_gauges();
     app.throttles.show();
     text(app.prometheus.as_ref().map(|prometheus| prometheus.render()).unwrap_or_default())
 }

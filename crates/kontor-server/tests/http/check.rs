@@ -8,6 +8,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
+use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options, router};
 use kontor_site::Site;
 use serde_json::{Map, Value, json};
@@ -127,7 +128,7 @@ impl Shop {
 }
 
 pub(crate) fn options(site: &Site, limits: Limits) -> Options {
-    Options { access: Access::new(site, None).unwrap(), limits, metrics: None, version: "0.0.0" }
+    Options { access: Access::new(site, None).unwrap(), limits, metrics: None, version: "0.0.0", address: "http://127.0.0.1:8080".into(), links: Links::new().0 }
 }
 
 impl Seen {

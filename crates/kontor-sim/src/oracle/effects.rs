@@ -47,7 +47,7 @@ impl Shop {
             }
             Command::CreateKey { id, role, digest } => {
                 self.keys.insert(id.clone());
-                Event::KeyCreated { id: id.clone(), role: *role, digest: *digest }
+                Event::KeyCreated { id: id.clone(), role: role.clone(), digest: *digest }
             }
             Command::Receive { from, lines, note } => {
                 let kind = match from {

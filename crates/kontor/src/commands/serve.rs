@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use kontor_core::id::SiteId;
+use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options};
 use kontor_site::clock::Stopwatch;
 use kontor_site::{Settings, Site};
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, ServeArgs};
+use crate::peers::Peers;
 use crate::telemetry::{self, Logs};
 use crate::{print, sample};
 
@@ -53,6 +55,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
         print::line(format!("admin key: {key}"));
         print::note("This key is shown once. Keep it, and give it to commands as KONTOR_KEY.");
     }
+    access = access.with_peer_key(config.peer_key.as_deref())?;
     access = access.with_inventory_keys(&config.inventory_keys, &config.inventory_admin_keys)?;
     if config.open_compat {
         access = access.open_compat();
@@ -60,12 +63,18 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     }
     let loaded = load_sample(&config, &site).await?;
     let address = listener.local_addr()?;
+    let (links, wishes) = Links::new();
+    let advertised = config.advertise.as_deref().unwrap_or_default().trim_end_matches('/').to_owned();
+    let advertised = if advertised.is_empty() { format!("http://{address}") } else { advertised };
+    let peers = Peers::start(&site, &links, advertised.clone(), &config.data, config.peers.clone())?;
     print::line(format!("listening on http://{address}"));
     if loaded {
         print::note(tour(address, &config));
     }
 
-    let options = Options { access, limits, metrics: Some(metrics), version: env!("CARGO_PKG_VERSION") };
+    let driven = tokio::spawn(peers.run(config.join.clone(), wishes));
+    let version = env!("CARGO_PKG_VERSION");
+    let options = Options { access, limits, metrics: Some(metrics), version, address: advertised, links };
     let stopping = site.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -86,6 +95,8 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     })
     .await
     .context("the HTTP server failed")?;
+    // What a link is reading in it finishes, or the site, which closes now, tells it to stop.
+    driven.abort();
     let closed = tokio::task::spawn_blocking(move || site.close()).await?;
     match closed {
         Ok(()) => {

@@ -12,6 +12,7 @@ pub(crate) mod reservations;
 pub(crate) mod revisions;
 pub(crate) mod search;
 pub(crate) mod security;
+pub(crate) mod sites;
 pub(crate) mod stock;
 mod write;
 

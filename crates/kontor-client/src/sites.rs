@@ -1,0 +1,54 @@
+//! Sites: their journals, and the links between them.
+
+use bytes::Bytes;
+use http::Method;
+use http_body_util::{BodyExt as _, Limited};
+use kontor_api::path;
+use kontor_api::site::{AddLink, EnrollSite, Enrolled, Held, JOURNAL_BYTES_MAX, JournalHead, PeerSite, Sites};
+
+use crate::client::{Client, Reply};
+use crate::error::ClientError;
+
+/// A part of a journal, as its site gives it.
+#[derive(Debug, Clone)]
+pub struct JournalPart {
+    /// What the site says of itself.
+    pub head: JournalHead,
+    /// Groups, in order.
+    pub groups: Vec<Bytes>,
+}
+
+impl Client {
+    /// The site and those whose journals it reads.
+    pub async fn sites(&self) -> Result<Sites, ClientError> {
+        self.read(path::SITES).await
+    }
+
+    /// Lets a site in that will call itself so. The code is given once.
+    pub async fn enroll_site(&self, site: &str) -> Result<Enrolled, ClientError> {
+        self.write(path::SITES, None, &EnrollSite { site: site.to_owned() }).await
+    }
+
+    /// Makes the site read another one's journal from now on; if `mutual`, that one its journal too.
+    pub async fn add_link(&self, code: &str, mutual: bool) -> Result<PeerSite, ClientError> {
+        self.write(path::SITE_LINKS, None, &AddLink { code: code.to_owned(), mutual }).await
+    }
+
+    /// Groups of the site's journal after what `asker` holds of it. Sent once, and at most
+    /// [`JOURNAL_BYTES_MAX`] of an answer are read, whatever the other side sends.
+    pub async fn journal(&self, asker: &str, after: &Held, wait_s: u64) -> Result<JournalPart, ClientError> {
+        let Held { term, seq, digest } = after;
+        let path = format!(
+            "{}?site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}",
+            path::SITE_JOURNAL
+        );
+        let response = self.ask(&Method::GET, &path).await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, JOURNAL_BYTES_MAX).collect().await.map_err(ClientError::BrokenOff)?.to_bytes();
+        if !head.status.is_success() {
+            return Err(Reply { status: head.status, headers: head.headers, body }.problem());
+        }
+        let (head, groups) = JournalHead::decode(&body).map_err(|why| ClientError::BrokenOff(why.into()))?;
+        Ok(JournalPart { head, groups: groups.into_iter().map(|group| body.slice(group)).collect() })
+    }
+}

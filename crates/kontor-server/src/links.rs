@@ -1,0 +1,199 @@
+//! What the service and whoever drives the links to other sites tell each other: how each link is, which
+//! ones are wished for, and that a peer was heard. The driver itself is the binary's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kontor_api::site::{GroupPlace, LinkState, PeerAddress, PeerSite, Sites};
+use kontor_api::time::Time;
+use kontor_core::id::SiteId;
+use kontor_core::session::{Link, Mark, Session};
+use kontor_site::Site;
+use kontor_site::clock::Stopwatch;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::limits::WISHES_MAX;
+
+/// The links of a site. Clones are handles on the same ones.
+#[derive(Clone)]
+pub struct Links(Arc<Inner>);
+
+struct Inner {
+    started: Stopwatch,
+    shown: Mutex<BTreeMap<String, Shown>>,
+    heard: Mutex<BTreeMap<SiteId, Arc<Notify>>>,
+    wishes: mpsc::Sender<Wish>,
+}
+
+/// How a link is, as its driver shows it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The address of the peer.
+    pub url: String,
+    /// The state of reading its journal.
+    pub session: Session,
+    /// How far it has read this site's journal.
+    pub has_read: Option<(u32, u64)>,
+    /// When it last answered, by the wall clock.
+    pub answered_ms: Option<u64>,
+    /// Why the last question led to nothing.
+    pub error: Option<String>,
+}
+
+/// A link that is wished for.
+#[derive(Debug)]
+pub struct Wish {
+    /// The site whose journal is to be read.
+    pub address: PeerAddress,
+    /// Whether that site is to read this one's journal too.
+    pub mutual: bool,
+    /// Told when the link is there, or why it is not.
+    pub done: oneshot::Sender<Result<(), String>>,
+}
+
+impl Links {
+    /// No link yet. Whoever drives them listens for wishes.
+    pub fn new() -> (Self, mpsc::Receiver<Wish>) {
+        let (wishes, listener) = mpsc::channel(WISHES_MAX);
+        let (shown, heard) = (Mutex::default(), Mutex::default());
+        (Self(Arc::new(Inner { started: Stopwatch::start(), shown, heard, wishes })), listener)
+    }
+
+    /// Milliseconds that sessions are told.
+    pub fn now_ms(&self) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no run lasts so long")]
+        let now_ms = (self.0.started.seconds() * 1e3) as u64;
+        now_ms
+    }
+
+    /// Shows how a link is, under the name of the peer or, while that is not known, its address.
+    pub fn show(&self, name: &str, shown: Shown) {
+        set_gauges(name, &shown, self.now_ms());
+        lock(&self.0.shown).insert(name.to_owned(), shown);
+    }
+
+    /// Shows a link no more.
+    pub fn forget(&self, name: &str) {
+        lock(&self.0.shown).remove(name);
+    }
+
+    /// Told whenever this peer asks something.
+    pub fn ear(&self, peer: &SiteId) -> Arc<Notify> {
+        lock(&self.0.heard).entry(peer.clone()).or_default().clone()
+    }
+
+    /// A peer has asked something.
+    pub(crate) fn hear(&self, peer: &SiteId) {
+        let ear = lock(&self.0.heard).get(peer).cloned();
+        ear.iter().for_each(|ear| ear.notify_one());
+    }
+
+    /// Wishes for a link, and waits until it is there.
+    pub(crate) async fn wish(&self, address: PeerAddress, mutual: bool) -> Result<(), String> {
+        let (done, is_done) = oneshot::channel();
+        let gone = || "this site drives no links".to_owned();
+        self.0.wishes.try_send(Wish { address, mutual, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => "too many links are being made at once".to_owned(),
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        is_done.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Shows in the metrics what grows while nothing happens.
+    pub(crate) fn refresh_gauges(&self) {
+        let now_ms = self.now_ms();
+        lock(&self.0.shown).iter().for_each(|(name, shown)| set_gauges(name, shown, now_ms));
+    }
+
+    /// A site, and all whose journals it reads.
+    pub(crate) fn of(&self, site: &Site) -> Sites {
+        let (status, now_ms) = (site.status(), self.now_ms());
+        let mut items: BTreeMap<String, PeerSite> = BTreeMap::new();
+        for (name, Shown { url, session, has_read, answered_ms, error }) in &*lock(&self.0.shown) {
+            let item = PeerSite {
+                site: name.clone(),
+                url: Some(url.clone()),
+                link: state(session.link()),
+                read: place(session.at().place()),
+                end: session.end().map(place),
+                lag_groups: session.lag_groups(),
+                lag_ms: session.lag_ms(now_ms),
+                has_read: has_read.map(place),
+                answered_at: answered_ms.and_then(Time::from_ms),
+                error: error.clone(),
+            };
+            items.insert(name.clone(), item);
+        }
+        for (name, journal) in status.journals {
+            let read = GroupPlace { term: journal.folded.term, seq: journal.folded.seq };
+            let item = items.entry(name.to_string()).or_insert_with(|| PeerSite {
+                site: name.to_string(),
+                url: None,
+                link: LinkState::None,
+                read,
+                end: None,
+                lag_groups: 0,
+                lag_ms: 0,
+                has_read: None,
+                answered_at: None,
+                error: None,
+            });
+            item.read = read;
+            if let Some(why) = journal.stopped {
+                (item.link, item.error) = (LinkState::Stopped, Some(why));
+            }
+        }
+        Sites {
+            site: site.id().to_string(),
+            end: GroupPlace { term: status.end.term, seq: status.end.seq },
+            silent: status.silent,
+            items: items.into_values().collect(),
+        }
+    }
+}
+
+/// What somebody should look at, in sentences.
+pub(crate) fn alarms(sites: &Sites) -> Vec<String> {
+    let silent = sites.silent.iter().map(|why| format!("this site writes nothing: {why}"));
+    let links = sites.items.iter().filter_map(|item| {
+        let (name, why) = (&item.site, item.error.as_deref().unwrap_or("no answer"));
+        match item.link {
+            LinkState::Stopped => Some(format!("the journal of site {name} is read no further: {why}")),
+            LinkState::Cut => Some(format!("the link to site {name} is cut: {why}")),
+            LinkState::Connecting | LinkState::Open | LinkState::None => None,
+        }
+    });
+    silent.chain(links).collect()
+}
+
+/// A place and its digest, as sites tell them to each other.
+pub fn held(mark: &Mark) -> kontor_api::site::Held {
+    kontor_api::site::Held { term: mark.term, seq: mark.seq, digest: mark.digest.to_string() }
+}
+
+fn place((term, seq): (u32, u64)) -> GroupPlace {
+    GroupPlace { term, seq }
+}
+
+fn state(link: Link) -> LinkState {
+    match link {
+        Link::Connecting => LinkState::Connecting,
+        Link::Open => LinkState::Open,
+        Link::Cut => LinkState::Cut,
+        Link::Stopped => LinkState::Stopped,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of a lag need not be exact beyond 2^52")]
+fn set_gauges(name: &str, shown: &Shown, now_ms: u64) {
+    let labels = [("site", name.to_owned())];
+    metrics::gauge!("kontor_peer_lag_groups", &labels).set(shown.session.lag_groups() as f64);
+    metrics::gauge!("kontor_peer_lag_seconds", &labels).set(shown.session.lag_ms(now_ms) as f64 / 1e3);
+    let is_open = shown.session.link() == Link::Open;
+    metrics::gauge!("kontor_peer_link_open", &labels).set(if is_open { 1.0 } else { 0.0 });
+}
+
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no code panics while it holds the links")
+}

@@ -1,0 +1,191 @@
+//! `/sites`: this site, those whose journals it reads, and its own journal for them.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use kontor_api::Code;
+use kontor_api::changes::WAIT_S_MAX;
+use kontor_api::site::{AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, PeerAddress, Sites};
+use kontor_core::group::Digest;
+use kontor_core::id::{Position, SiteId};
+use kontor_core::session::{Mark, Past};
+use kontor_site::feed::Feed;
+use serde::Deserialize;
+use tokio::time::{Duration, timeout};
+use utoipa::IntoParams;
+
+use super::changes::slot;
+use super::json;
+use crate::access::Access;
+use crate::app::App;
+use crate::extract::{Admin, Peer, Params, Sent};
+use crate::links;
+use crate::problem::Problem;
+
+/// List sites
+///
+/// This site, and every site whose journal it reads: how far, how late, and how the link is.
+#[utoipa::path(
+    get, path = "/api/v1/sites", tag = "sites", operation_id = "list_sites",
+    responses((status = 200, description = "This site and the others", body = Sites)),
+)]
+pub(crate) async fn list(State(app): State<App>, _: Admin) -> Result<Response, Problem> {
+    json(StatusCode::OK, &app.links.of(&app.site))
+}
+
+/// Let a site in
+///
+/// Makes a key with which a site of this name may read this site's journal, and answers it with the address
+/// of this site as one code. The code is shown once; each call makes another key.
+#[utoipa::path(
+    post, path = "/api/v1/sites", tag = "sites", operation_id = "enroll_site",
+    responses((status = 201, description = "The code for that site", body = Enrolled)),
+)]
+pub(crate) async fn enroll(
+    State(app): State<App>,
+    _: Admin,
+    Sent(asked): Sent<EnrollSite>,
+) -> Result<Response, Problem> {
+    let site = site_id("/site", &asked.site)?;
+    if site == *app.site.id() {
+        return Err(Problem::invalid("/site", "this is the name of this site itself"));
+    }
+    let key = Access::issue_peer_key(&app.site, &site).await.map_err(Problem::from)?;
+    let own = PeerAddress { url: app.address.clone(), site: Some(app.site.id().to_string()), key: Some(key) };
+    json(StatusCode::CREATED, &Enrolled { site: asked.site, code: own.code() })
+}
+
+/// Read another site's journal
+///
+/// Reads the journal of the site that gave the code, from now on and after every start. With `mutual`, that
+/// site is asked to read this one's too, with a key of its own. A peer's key may make the link to that peer.
+#[utoipa::path(
+    post, path = "/api/v1/sites/links", tag = "sites", operation_id = "add_link",
+    responses((status = 201, description = "The site whose journal is read", body = kontor_api::site::PeerSite)),
+)]
+pub(crate) async fn link(State(app): State<App>, peer: Peer, Sent(asked): Sent<AddLink>) -> Result<Response, Problem> {
+    let address: PeerAddress =
+        asked.code.parse().map_err(|error: kontor_api::site::NoPeerAddress| Problem::invalid("/code", error.to_string()))?;
+    let Some(site) = address.site.clone() else {
+        return Err(Problem::invalid("/code", "the code does not say whose it is"));
+    };
+    let site = site_id("/code", &site)?;
+    if site == *app.site.id() {
+        return Err(Problem::invalid("/code", "this is a code of this site itself"));
+    }
+    peer.speaks_for(&site)?;
+    if asked.mutual && !peer.is_admin {
+        return Err(Problem::new(Code::Forbidden, "only an admin key lets another site in"));
+    }
+    app.links.wish(address, asked.mutual).await.map_err(|why| Problem::new(Code::LinkRefused, why))?;
+    let sites = app.links.of(&app.site);
+    let made = sites.items.into_iter().find(|item| item.site == site.as_str());
+    let made = made.ok_or_else(|| Problem::internal("a link that was made is not shown"))?;
+    json(StatusCode::CREATED, &made)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JournalParams {
+    /// Who asks; what the key was made for.
+    #[param(example = "eu-west-1")]
+    site: String,
+    /// The term of the last group that the asker holds; 0 for none.
+    term: u32,
+    /// That group.
+    after: u64,
+    /// Its SHA-256, 64 hexadecimal digits. Another one than here means that two journals were written.
+    digest: Option<String>,
+    /// How many seconds to wait for something new if there is nothing, 0 if not given.
+    #[param(maximum = 30)]
+    wait_s: Option<u64>,
+}
+
+/// Read the journal
+///
+/// Groups of this site's journal after a place, as other sites are told them, oldest first: some 128 KiB of
+/// them, or one. The answer is frames, each with its length before it in four bytes, little-endian. The
+/// first is JSON: `site`, `end` of the journal, and what this site `holds` of the asker's own journal. The others are
+/// groups. For keys of peers and admins.
+///
+/// A peer that says to hold more of this journal than is here, or something else, stops this site's
+/// writes: `journal_behind`.
+#[utoipa::path(
+    get, path = "/api/v1/sites/journal", tag = "sites", operation_id = "read_journal", params(JournalParams),
+    responses((status = 200, description = "Groups", content((Vec<u8> = "application/vnd.kontor.journal")))),
+)]
+pub(crate) async fn journal(
+    State(app): State<App>,
+    peer: Peer,
+    Params(params): Params<JournalParams>,
+) -> Result<Response, Problem> {
+    let JournalParams { site, term, after, digest, wait_s } = params;
+    let asker = site_id("site", &site)?;
+    peer.speaks_for(&asker)?;
+    let wait_s = wait_s.unwrap_or(0);
+    if wait_s > WAIT_S_MAX {
+        return Err(Problem::invalid("wait_s", format!("at most {WAIT_S_MAX} seconds are waited, not {wait_s}")));
+    }
+    let digest = digest.map(|digest| {
+        Digest::parse(&digest).ok_or_else(|| Problem::invalid("digest", "a digest has 64 hexadecimal digits"))
+    });
+    let digest = digest.transpose()?;
+    if !peer.is_admin {
+        app.links.hear(&asker);
+        if let Some(digest) = digest {
+            listen(&app, &asker, Mark { term, seq: after, digest }).await?;
+        }
+    }
+    let mut feed = app.site.feed();
+    let mut groups = groups_after(&feed, term, after).await?;
+    if groups.is_empty() && wait_s > 0 {
+        let _slot = slot(&app, false)?;
+        let mut draining = app.draining.subscribe();
+        let place = Position { term, seq: after, index: 0 };
+        tokio::select! {
+            _ = timeout(Duration::from_secs(wait_s), feed.wait(place)) => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        groups = groups_after(&feed, term, after).await?;
+    }
+    let end = feed.end();
+    let head = JournalHead {
+        site: app.site.id().to_string(),
+        end: GroupPlace { term: end.term, seq: end.seq },
+        holds: app.site.kept(&asker).map(|mark| links::held(&mark)),
+    };
+    let body = head.encode(groups.iter().map(Bytes::as_ref));
+    let body = body.map_err(|error| Problem::internal(error.to_string()))?;
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JOURNAL_MEDIA_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What a peer says to hold of this journal: if it is not what is here, nothing is written any more.
+async fn listen(app: &App, asker: &SiteId, said: Mark) -> Result<(), Problem> {
+    let (site, asker) = (app.site.clone(), asker.clone());
+    let past = tokio::task::spawn_blocking(move || site.hear_of_itself(&asker, &said)).await;
+    match past.map_err(|_| Problem::internal("reading the journal panicked"))?? {
+        Past::Same => Ok(()),
+        Past::Missing | Past::Other => Err(Problem::new(
+            Code::JournalBehind,
+            "what is held there of this site's journal is not what is here; nothing is written any more",
+        )),
+    }
+}
+
+/// Reads the journal, which may wait for the disk, on a thread that may.
+async fn groups_after(feed: &Feed, term: u32, after: u64) -> Result<Vec<Bytes>, Problem> {
+    let feed = feed.clone();
+    let read = tokio::task::spawn_blocking(move || feed.groups(term, after)).await;
+    Ok(read.map_err(|_| Problem::internal("reading the journal panicked"))??)
+}
+
+fn site_id(pointer: &str, text: &str) -> Result<SiteId, Problem> {
+    SiteId::parse(text).map_err(|error| Problem::invalid(pointer, error.to_string()))
+}

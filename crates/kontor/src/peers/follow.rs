@@ -1,0 +1,244 @@
+//! One link: asks a peer for its journal and reads in what it answers, as its session says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kontor_api::site::{GroupPlace, Held, PeerAddress};
+use kontor_client::{Client, ClientError, JournalPart};
+use kontor_core::group::Digest;
+use kontor_core::id::SiteId;
+use kontor_core::session::{Ask, Link, Mark, Next, Past, Session, Trouble};
+use kontor_server::links::{Links, Shown, held};
+use kontor_site::Site;
+use kontor_site::clock::wall_ms;
+use kontor_site::foreign::NotFolded;
+use kontor_site::site::NotReadIn;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+/// Whoever reads one journal.
+pub(crate) struct Follower {
+    site: Site,
+    links: Links,
+    address: PeerAddress,
+    session: Session,
+    /// The peer, once it has said who it is.
+    peer: Option<SiteId>,
+    /// Rings when the peer asks something itself.
+    ear: Arc<Notify>,
+    /// What the peer last said to hold of this site's journal.
+    holds: Option<Held>,
+    answered_ms: Option<u64>,
+    error: Option<String>,
+}
+
+/// What came of a question.
+enum Came {
+    /// Read so far.
+    Read(GroupPlace, Mark),
+    /// Nothing, for a while.
+    Failed(Trouble, String),
+    /// The journal is read no further.
+    Stopped(String),
+    /// This site has stopped.
+    Over,
+}
+
+impl Follower {
+    pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress) -> Self {
+        let session = Session::new(Mark::default(), links.now_ms());
+        let (site, links, ear) = (site.clone(), links.clone(), Arc::new(Notify::new()));
+        Self { site, links, address, session, peer: None, ear, holds: None, answered_ms: None, error: None }
+    }
+
+    /// Follows the peer until its journal is stopped, or this site.
+    pub(crate) async fn run(mut self) {
+        let client = match Client::new(&self.address.url, self.address.key.as_deref()) {
+            Ok(client) => client,
+            Err(error) => return self.end(with_causes(&error)),
+        };
+        if let Some(name) = self.address.site.clone()
+            && let Err(why) = self.meet(&name).await
+        {
+            return self.end(why);
+        }
+        loop {
+            self.show();
+            let now_ms = self.links.now_ms();
+            match self.session.next(now_ms, chance()) {
+                Next::Nothing => return,
+                Next::Wait(until_ms) => {
+                    tokio::select! {
+                        () = sleep(Duration::from_millis(until_ms.saturating_sub(now_ms))) => {}
+                        () = self.ear.notified() => self.session.heard(self.links.now_ms(), chance()),
+                    }
+                }
+                Next::Ask(ask) => {
+                    let came = self.ask(&client, &ask).await;
+                    if !self.note(came) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&mut self, client: &Client, ask: &Ask) -> Came {
+        let patience = Duration::from_millis(ask.until_ms.saturating_sub(self.links.now_ms()));
+        let after = held(&ask.after);
+        let asked = client.journal(self.site.id().as_str(), &after, ask.wait_ms / 1_000);
+        match timeout(patience, asked).await {
+            Err(_) => Came::Failed(Trouble::NoAnswer, "no answer came in time".to_owned()),
+            Ok(Err(error)) => Came::Failed(trouble(&error), with_causes(&error)),
+            Ok(Ok(part)) => self.take(part).await,
+        }
+    }
+
+    async fn take(&mut self, part: JournalPart) -> Came {
+        let JournalPart { head, groups } = part;
+        let peer = match &self.peer {
+            Some(peer) if peer.as_str() == head.site => peer.clone(),
+            Some(peer) => return Came::Failed(Trouble::Refused, format!("it is {} and not {peer}", head.site)),
+            None => {
+                return match self.meet(&head.site).await {
+                    Ok(()) => Came::Read(GroupPlace { term: 0, seq: 0 }, *self.session.at()),
+                    Err(why) => Came::Stopped(why),
+                };
+            }
+        };
+        self.answered_ms = Some(wall_ms());
+        if let Some(why) = self.listen(&peer, head.holds).await {
+            return Came::Failed(Trouble::Refused, why);
+        }
+        if groups.is_empty() {
+            return Came::Read(head.end, *self.session.at());
+        }
+        let site = self.site.clone();
+        let read = tokio::task::spawn_blocking(move || site.read_in(&peer, &groups)).await;
+        match read {
+            Ok(Ok(folded)) => Came::Read(head.end, folded.mark()),
+            Ok(Err(NotReadIn::NotFolded { at, why })) => match why {
+                NotFolded::Gap if at.mark() != *self.session.at() => Came::Read(head.end, at.mark()),
+                NotFolded::Gap | NotFolded::NotOfIt(_) | NotFolded::Older => {
+                    Came::Failed(Trouble::NotOfIt, why.to_string())
+                }
+                NotFolded::Stopped(why) => Came::Stopped(why),
+                NotFolded::NotRead | NotFolded::Halted => Came::Over,
+            },
+            Ok(Err(error @ (NotReadIn::NoRoom(_) | NotReadIn::NotKept(_)))) => {
+                Came::Failed(Trouble::NoRoom, with_causes(&error))
+            }
+            Ok(Err(NotReadIn::NotEnrolled(_) | NotReadIn::Stopped)) | Err(_) => Came::Over,
+        }
+    }
+
+    /// The peer has said its name: its journal is read from where it was left.
+    async fn meet(&mut self, name: &str) -> Result<(), String> {
+        let peer = SiteId::parse(name).map_err(|error| error.to_string())?;
+        let (site, link) = (self.site.clone(), peer.clone());
+        let enrolled = tokio::task::spawn_blocking(move || site.enroll(&link)).await;
+        enrolled.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))?;
+        let at = self.site.kept(&peer).unwrap_or_default();
+        self.links.forget(&self.address.url);
+        self.session = Session::new(at, self.links.now_ms());
+        self.ear = self.links.ear(&peer);
+        if let Some(why) = self.site.status().journals.get(&peer).and_then(|journal| journal.stopped.clone()) {
+            self.session.stop();
+            self.error = Some(why);
+        }
+        self.peer = Some(peer);
+        Ok(())
+    }
+
+    /// What the peer holds of this site's journal must be what is here. Says why it is not.
+    async fn listen(&mut self, peer: &SiteId, holds: Option<Held>) -> Option<String> {
+        if holds == self.holds {
+            return None;
+        }
+        if let Some(Held { term, seq, digest }) = &holds {
+            let digest = Digest::parse(digest)?;
+            let mark = Mark { term: *term, seq: *seq, digest };
+            let (site, peer) = (self.site.clone(), peer.clone());
+            let heard = tokio::task::spawn_blocking(move || site.hear_of_itself(&peer, &mark)).await;
+            match heard {
+                Ok(Ok(Past::Same)) => {}
+                Ok(Ok(Past::Missing | Past::Other)) => {
+                    return Some("it holds another journal of this site than is here".to_owned());
+                }
+                Ok(Err(error)) => return Some(with_causes(&error)),
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+        self.holds = holds;
+        None
+    }
+
+    /// Tells the session. Answers whether to go on.
+    fn note(&mut self, came: Came) -> bool {
+        let (now_ms, before) = (self.links.now_ms(), self.session.link());
+        match came {
+            Came::Read(end, at) => {
+                self.session.answered(now_ms, (end.term, end.seq), at);
+                self.error = None;
+            }
+            Came::Failed(trouble, why) => {
+                let labels = [("site", self.name())];
+                metrics::counter!("kontor_peer_failures_total", &labels).increment(1);
+                self.session.failed(now_ms, trouble, chance());
+                self.error = Some(why);
+            }
+            Came::Stopped(why) => {
+                self.session.stop();
+                self.error = Some(why);
+            }
+            Came::Over => return false,
+        }
+        let (name, error) = (self.name(), self.error.as_deref().unwrap_or_default());
+        match (before, self.session.link()) {
+            (before, after) if before == after => {}
+            (_, Link::Cut) => tracing::warn!(site = name, "The link to site {name} is cut: {error}"),
+            (_, Link::Open) => tracing::info!(site = name, "The link to site {name} is open"),
+            (_, Link::Stopped) => tracing::error!(site = name, "Site {name} is read no further: {error}"),
+            (_, Link::Connecting) => {}
+        }
+        true
+    }
+
+    fn end(mut self, why: String) {
+        self.session.stop();
+        tracing::error!("Nothing is read from {}: {why}", self.address.url);
+        self.error = Some(why);
+        self.show();
+    }
+
+    fn show(&self) {
+        let has_read = self.holds.as_ref().map(|holds| (holds.term, holds.seq));
+        let (url, session, error) = (self.address.url.clone(), self.session.clone(), self.error.clone());
+        self.links.show(&self.name(), Shown { url, session, has_read, answered_ms: self.answered_ms, error });
+    }
+
+    fn name(&self) -> String {
+        self.peer.as_ref().map_or_else(|| self.address.url.clone(), SiteId::to_string)
+    }
+}
+
+pub(crate) fn trouble(error: &ClientError) -> Trouble {
+    match error {
+        // Whoever is overloaded or stops will be there again.
+        ClientError::Problem { status, code, .. } if status.is_server_error() && code != "journal_behind" => {
+            Trouble::NoAnswer
+        }
+        ClientError::Problem { .. } | ClientError::Address { .. } | ClientError::Request(_) => Trouble::Refused,
+        ClientError::Unreachable { .. } | ClientError::BrokenOff(_) | ClientError::Answer(_) => Trouble::NoAnswer,
+    }
+}
+
+pub(crate) fn chance() -> u64 {
+    fastrand::u64(..)
+}
+
+/// An error and what led to it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
