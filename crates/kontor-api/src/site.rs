@@ -198,7 +198,7 @@ pub struct PeerSite {
     pub lag_groups: u64,
     /// For how long something may be missing here that was written there.
     pub lag_ms: u64,
-    /// How far it has read this site's journal, by its last answer.
+    /// How far it has read this site's journal, by what it last said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub has_read: Option<GroupPlace>,
@@ -265,7 +265,9 @@ pub struct NoPeerAddress;
 
 impl fmt::Display for NoPeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a site's address is written as http://host:port, or with its name and key as http://site:key@host:port")
+        f.write_str(
+            "a site's address is written as http://host:port, or with its name and key as http://site:key@host:port",
+        )
     }
 }
 

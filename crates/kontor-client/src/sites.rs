@@ -38,10 +38,8 @@ impl Client {
     /// [`JOURNAL_BYTES_MAX`] of an answer are read, whatever the other side sends.
     pub async fn journal(&self, asker: &str, after: &Held, wait_s: u64) -> Result<JournalPart, ClientError> {
         let Held { term, seq, digest } = after;
-        let path = format!(
-            "{}?site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}",
-            path::SITE_JOURNAL
-        );
+        let path =
+            format!("{}?site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}", path::SITE_JOURNAL);
         let response = self.ask(&Method::GET, &path).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, JOURNAL_BYTES_MAX).collect().await.map_err(ClientError::BrokenOff)?.to_bytes();

@@ -105,15 +105,7 @@ pub struct Session {
 impl Session {
     /// Goes on after the last group that is here.
     pub fn new(at: Mark, now_ms: u64) -> Self {
-        Self {
-            at,
-            end: None,
-            link: Link::Connecting,
-            failures: 0,
-            asked: None,
-            next_ms: now_ms,
-            current_ms: now_ms,
-        }
+        Self { at, end: None, link: Link::Connecting, failures: 0, asked: None, next_ms: now_ms, current_ms: now_ms }
     }
 
     /// What is to be done now. A question that is given out is on its way until it is answered, has failed,

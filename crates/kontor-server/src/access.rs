@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use http::{HeaderMap, HeaderName, header};
-use kontor_api::{Code, path};
 use kontor_api::security::RefusedBecause;
+use kontor_api::{Code, path};
 use kontor_core::access::{AccessKey, Role};
 use kontor_core::command::{Command, Request};
 use kontor_core::id::{Actor, RequestId, SiteId};

@@ -21,8 +21,15 @@ pub struct Links(Arc<Inner>);
 struct Inner {
     started: Stopwatch,
     shown: Mutex<BTreeMap<String, Shown>>,
-    heard: Mutex<BTreeMap<SiteId, Arc<Notify>>>,
+    heard: Mutex<BTreeMap<SiteId, Heard>>,
     wishes: mpsc::Sender<Wish>,
+}
+
+/// What is known of a peer by what it asks.
+#[derive(Default)]
+struct Heard {
+    ear: Arc<Notify>,
+    has_read: Option<(u32, u64)>,
 }
 
 /// How a link is, as its driver shows it.
@@ -79,13 +86,15 @@ impl Links {
 
     /// Told whenever this peer asks something.
     pub fn ear(&self, peer: &SiteId) -> Arc<Notify> {
-        lock(&self.0.heard).entry(peer.clone()).or_default().clone()
+        lock(&self.0.heard).entry(peer.clone()).or_default().ear.clone()
     }
 
-    /// A peer has asked something.
-    pub(crate) fn hear(&self, peer: &SiteId) {
-        let ear = lock(&self.0.heard).get(peer).cloned();
-        ear.iter().for_each(|ear| ear.notify_one());
+    /// A peer has asked for what follows a group.
+    pub(crate) fn hear(&self, peer: &SiteId, after: (u32, u64)) {
+        let mut heard = lock(&self.0.heard);
+        let heard = heard.entry(peer.clone()).or_default();
+        heard.has_read = Some(after);
+        heard.ear.notify_one();
     }
 
     /// Wishes for a link, and waits until it is there.
@@ -109,6 +118,8 @@ impl Links {
     pub(crate) fn of(&self, site: &Site) -> Sites {
         let (status, now_ms) = (site.status(), self.now_ms());
         let mut items: BTreeMap<String, PeerSite> = BTreeMap::new();
+        let asked: BTreeMap<String, Option<(u32, u64)>> =
+            lock(&self.0.heard).iter().map(|(peer, heard)| (peer.to_string(), heard.has_read)).collect();
         for (name, Shown { url, session, has_read, answered_ms, error }) in &*lock(&self.0.shown) {
             let item = PeerSite {
                 site: name.clone(),
@@ -118,7 +129,7 @@ impl Links {
                 end: session.end().map(place),
                 lag_groups: session.lag_groups(),
                 lag_ms: session.lag_ms(now_ms),
-                has_read: has_read.map(place),
+                has_read: asked.get(name).copied().flatten().max(*has_read).map(place),
                 answered_at: answered_ms.and_then(Time::from_ms),
                 error: error.clone(),
             };
@@ -139,6 +150,7 @@ impl Links {
                 error: None,
             });
             item.read = read;
+            item.has_read = item.has_read.or_else(|| asked.get(&item.site).copied().flatten().map(place));
             if let Some(why) = journal.stopped {
                 (item.link, item.error) = (LinkState::Stopped, Some(why));
             }
@@ -192,7 +204,6 @@ fn set_gauges(name: &str, shown: &Shown, now_ms: u64) {
     let is_open = shown.session.link() == Link::Open;
     metrics::gauge!("kontor_peer_link_open", &labels).set(if is_open { 1.0 } else { 0.0 });
 }
-
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no code panics while it holds the links")

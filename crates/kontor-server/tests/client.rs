@@ -18,7 +18,14 @@ fn from_json<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
 async fn with_server<F: Future<Output = ()>>(story: impl FnOnce(Client) -> F) {
     let site = Site::in_memory(kontor_core::id::SiteId::parse("main").unwrap()).unwrap();
     let access = Access::new(&site, Some(KEY.into())).unwrap();
-    let options = Options { access, limits: Limits::default(), metrics: None, version: "test", address: "http://127.0.0.1:8080".into(), links: kontor_server::links::Links::new().0 };
+    let options = Options {
+        access,
+        limits: Limits::default(),
+        metrics: None,
+        version: "test",
+        address: "http://127.0.0.1:8080".into(),
+        links: kontor_server::links::Links::new().0,
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

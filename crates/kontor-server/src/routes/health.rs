@@ -9,9 +9,9 @@ use kontor_core::time::SiteTime;
 use kontor_site::clock::wall_ms;
 
 use crate::app::App;
-use crate::{convert, links};
 use crate::problem::Problem;
 use crate::routes::v1::json;
+use crate::{convert, links};
 
 /// Is the process alive?
 #[utoipa::path(

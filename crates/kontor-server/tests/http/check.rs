@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
@@ -80,6 +81,19 @@ impl Shop {
         self.send(request, None, None).await
     }
 
+    /// Asks with another key.
+    pub(crate) async fn ask_with(&self, key: &str, request: &str) -> Seen {
+        self.send(request, Some(key), None).await
+    }
+
+    /// Reads bytes that are no text.
+    pub(crate) async fn bytes(&self, key: &str, path: &str) -> (HeaderMap, Bytes) {
+        let request = Request::get(path).header("x-api-key", key).body(Body::empty()).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        assert_eq!(head.status, StatusCode::OK, "{path}");
+        (head.headers, body.collect().await.unwrap().to_bytes())
+    }
+
     /// Asks without a key, over a socket of this address.
     pub(crate) async fn ask_from(&self, peer: &str, request: &str) -> Seen {
         self.send(request, None, Some(peer.parse().unwrap())).await
@@ -128,7 +142,14 @@ impl Shop {
 }
 
 pub(crate) fn options(site: &Site, limits: Limits) -> Options {
-    Options { access: Access::new(site, None).unwrap(), limits, metrics: None, version: "0.0.0", address: "http://127.0.0.1:8080".into(), links: Links::new().0 }
+    Options {
+        access: Access::new(site, None).unwrap(),
+        limits,
+        metrics: None,
+        version: "0.0.0",
+        address: "http://127.0.0.1:8080".into(),
+        links: Links::new().0,
+    }
 }
 
 impl Seen {

@@ -51,7 +51,8 @@ impl LinksFile {
         links.retain(|known| known.site != address.site);
         links.push(address.clone());
         let written = Written { codes: links.iter().map(PeerAddress::code).collect() };
-        self.write(&written).with_context(|| format!("{LINKS} in {} could not be written", self.directory.display()))?;
+        self.write(&written)
+            .with_context(|| format!("{LINKS} in {} could not be written", self.directory.display()))?;
         self.links = links;
         Ok(())
     }

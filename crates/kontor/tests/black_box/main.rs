@@ -13,6 +13,7 @@ mod durable;
 mod imports;
 mod power_cut;
 mod pressure;
+mod regions;
 mod retail;
 mod seen;
 mod support;

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::changes::WAIT_S_MAX;
-use kontor_api::site::{AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, PeerAddress, Sites};
+use kontor_api::site::{
+    AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, PeerAddress, Sites,
+};
 use kontor_core::group::Digest;
 use kontor_core::id::{Position, SiteId};
 use kontor_core::session::{Mark, Past};
@@ -20,7 +22,7 @@ use super::changes::slot;
 use super::json;
 use crate::access::Access;
 use crate::app::App;
-use crate::extract::{Admin, Peer, Params, Sent};
+use crate::extract::{Admin, Params, Peer, Sent};
 use crate::links;
 use crate::problem::Problem;
 
@@ -66,8 +68,10 @@ pub(crate) async fn enroll(
     responses((status = 201, description = "The site whose journal is read", body = kontor_api::site::PeerSite)),
 )]
 pub(crate) async fn link(State(app): State<App>, peer: Peer, Sent(asked): Sent<AddLink>) -> Result<Response, Problem> {
-    let address: PeerAddress =
-        asked.code.parse().map_err(|error: kontor_api::site::NoPeerAddress| Problem::invalid("/code", error.to_string()))?;
+    let address: PeerAddress = asked
+        .code
+        .parse()
+        .map_err(|error: kontor_api::site::NoPeerAddress| Problem::invalid("/code", error.to_string()))?;
     let Some(site) = address.site.clone() else {
         return Err(Problem::invalid("/code", "the code does not say whose it is"));
     };
@@ -134,7 +138,7 @@ pub(crate) async fn journal(
     });
     let digest = digest.transpose()?;
     if !peer.is_admin {
-        app.links.hear(&asker);
+        app.links.hear(&asker, (term, after));
         if let Some(digest) = digest {
             listen(&app, &asker, Mark { term, seq: after, digest }).await?;
         }

@@ -3,6 +3,7 @@
 
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod shop;
 pub(crate) mod tools;

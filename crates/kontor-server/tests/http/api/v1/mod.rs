@@ -11,4 +11,5 @@ mod products;
 mod reservations;
 mod revisions;
 mod search;
+mod sites;
 mod stock;
