@@ -38,8 +38,16 @@ impl Client {
     /// [`JOURNAL_BYTES_MAX`] of an answer are read, whatever the other side sends.
     pub async fn journal(&self, asker: &str, after: &Held, wait_s: u64) -> Result<JournalPart, ClientError> {
         let Held { term, seq, digest } = after;
-        let path =
-            format!("{}?site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}", path::SITE_JOURNAL);
+        self.part(&format!("site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}")).await
+    }
+
+    /// Groups that the site keeps of the asker's own journal.
+    pub async fn kept_of(&self, asker: &str, term: u32, after: u64) -> Result<JournalPart, ClientError> {
+        self.part(&format!("site={asker}&of={asker}&term={term}&after={after}")).await
+    }
+
+    async fn part(&self, query: &str) -> Result<JournalPart, ClientError> {
+        let path = format!("{}?{query}", path::SITE_JOURNAL);
         let response = self.ask(&Method::GET, &path).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, JOURNAL_BYTES_MAX).collect().await.map_err(ClientError::BrokenOff)?.to_bytes();

@@ -29,6 +29,13 @@ pub(crate) fn time(at: SiteTime) -> Result<Time, Problem> {
     Time::from_ms(at.0).ok_or_else(|| Problem::internal(format!("{} ms is no moment", at.0)))
 }
 
+/// When a hold expires. One that was made elsewhere, or came back from there, has no deadline that is known
+/// here: it is shown as the first of the last days that can be.
+fn deadline(at: SiteTime) -> Result<Time, Problem> {
+    const LATEST: SiteTime = SiteTime(253_402_128_000_000);
+    time(at.min(LATEST))
+}
+
 /// A location with its home.
 pub(crate) fn location(id: &LocationId, home: &SiteId, location: &Location) -> Result<WireLocation, Problem> {
     Ok(WireLocation {
@@ -92,7 +99,7 @@ pub(crate) fn reservation(
         owner: reservation.owner.as_ref().map(ToString::to_string),
         lines: reservation.lines.iter().map(reservation_line).collect(),
         created_at: time(reservation.created_at)?,
-        expires_at: time(reservation.expires_at)?,
+        expires_at: deadline(reservation.expires_at)?,
         ended_at: reservation.ended_at.map(time).transpose()?,
         position: position.to_string(),
     })
@@ -250,10 +257,10 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
             id: Some(id.to_string()),
             owner: text(owner.as_ref()),
             lines: lines.iter().map(reservation_line).collect(),
-            expires_at: time(*expires_at)?,
+            expires_at: deadline(*expires_at)?,
         },
         Event::ReservationExtended { id, expires_at, .. } => {
-            changes::Event::ReservationExtended { id: Some(id.to_string()), expires_at: time(*expires_at)? }
+            changes::Event::ReservationExtended { id: Some(id.to_string()), expires_at: deadline(*expires_at)? }
         }
         Event::ReservationEnded { id, status, lines, owner, .. } => changes::Event::ReservationEnded {
             id: Some(id.to_string()),

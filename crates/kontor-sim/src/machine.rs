@@ -192,7 +192,7 @@ impl Machine {
         }
         let mut copies = BTreeMap::new();
         for (site, disk) in &self.copies {
-            let copy = Copy::over(site, Box::new(MemoryJournal::open(disk.clone())));
+            let copy = Copy::over(site, 1, Box::new(MemoryJournal::open(disk.clone())));
             copies.insert(site.clone(), copy.map_err(|error| broken("a copy can be read", "a copy", error))?);
         }
         self.running = Some(Running {

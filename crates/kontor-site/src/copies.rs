@@ -106,10 +106,8 @@ impl Copies {
     /// Marks the ends of all copies as clean ones. Nothing can be kept after.
     pub(crate) fn close(&self) {
         for (site, copy) in lock(&self.by_site).iter() {
-            for journal in lock(copy).terms.values_mut() {
-                if let Err(error) = journal.close() {
-                    tracing::warn!(site = site.as_str(), "What is kept of another site was not closed: {error}");
-                }
+            if let Err(error) = lock(copy).close() {
+                tracing::warn!(site = site.as_str(), "What is kept of another site was not closed: {error}");
             }
         }
     }
@@ -125,11 +123,11 @@ impl Copy {
         Self { site: site.clone(), directory, terms: BTreeMap::new(), end: Folded::start() }
     }
 
-    /// What `journal` holds of the first term of a site.
-    pub fn over(site: &SiteId, journal: Box<dyn Journal>) -> Result<Self, CopyError> {
+    /// What `journal` holds of a term of a site.
+    pub fn over(site: &SiteId, term: u32, journal: Box<dyn Journal>) -> Result<Self, CopyError> {
         let mut copy = Self::new(site, None);
-        copy.terms.insert(1, journal);
-        copy.find_end(1)?;
+        copy.terms.insert(term, journal);
+        copy.find_end(term)?;
         Ok(copy)
     }
 
@@ -168,6 +166,11 @@ impl Copy {
     /// How far the journal is kept.
     pub fn end(&self) -> &Folded {
         &self.end
+    }
+
+    /// Marks the ends of all terms as clean ones. Nothing can be kept after.
+    pub fn close(&mut self) -> std::io::Result<()> {
+        self.terms.values_mut().try_for_each(|journal| journal.close())
     }
 
     /// Readers of what is kept.

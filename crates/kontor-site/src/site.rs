@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::copies::{Copies, CopyError, Left, Taken, lock};
 use crate::feed::{Feed, FeedError};
 use crate::foreign::{ForeignJournal, NotFolded};
-use crate::limits::QUEUE_MAX;
+use crate::limits::{FEED_BYTES_MAX, QUEUE_MAX};
 use crate::reader::Reader;
 use crate::recover::{self, Progress, RecoverError, Terms};
 use crate::rehearsal::Rehearsal;
@@ -336,6 +336,23 @@ impl Site {
     /// How much is kept of another site's journal; nothing if it is not read here.
     pub fn kept(&self, peer: &SiteId) -> Option<Mark> {
         self.inner.copies.of(peer).map(|copy| lock(&copy).end().mark())
+    }
+
+    /// Groups that are kept of another site's journal after a place, and how much is kept in all; nothing if it
+    /// is not read here. For whoever has lost them. Blocks on the disk.
+    pub fn kept_groups(&self, of: &SiteId, term: u32, after: u64) -> Result<Option<(Mark, Vec<Bytes>)>, ReadError> {
+        let Some(copy) = self.inner.copies.of(of) else { return Ok(None) };
+        let (mark, terms) = {
+            let copy = lock(&copy);
+            (copy.end().mark(), copy.readers())
+        };
+        for (in_term, journal) in terms.iter().filter(|(in_term, _)| *in_term >= term) {
+            let groups = journal.read(if *in_term == term { after } else { 0 }, 256, FEED_BYTES_MAX)?;
+            if !groups.is_empty() {
+                return Ok(Some((mark, groups.into_iter().map(|(_, bytes)| bytes).collect())));
+            }
+        }
+        Ok(Some((mark, Vec::new())))
     }
 
     /// Looks at what another site says to hold of this site's journal. If it is more than is here, or

@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+pub(crate) mod mend;
 pub(crate) mod serve;
 pub(crate) mod site;
 

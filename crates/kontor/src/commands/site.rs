@@ -22,6 +22,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Fetch the end of a restored site's journal from a site that has read it.
+    Mend(super::mend::Args),
 }
 
 pub(crate) fn run(command: &Command, style: Style) -> anyhow::Result<ExitCode> {
@@ -42,6 +44,7 @@ pub(crate) fn run(command: &Command, style: Style) -> anyhow::Result<ExitCode> {
                 Style::Table => print::line(format!("joined {}; see kontor site list", joined.site)),
             }
         }
+        Command::Mend(args) => return super::mend::run(args, style),
         Command::Add { site, target } => {
             let client = target.client()?;
             let enrolled = super::block_on(async { Ok(client.enroll_site(site).await?) })?;

@@ -103,6 +103,9 @@ pub(crate) struct JournalParams {
     after: u64,
     /// Its SHA-256, 64 hexadecimal digits. Another one than here means that two journals were written.
     digest: Option<String>,
+    /// Whose journal; this site's if not given. Of another site it is what is kept here, as it came: for that
+    /// site, if it has lost it.
+    of: Option<String>,
     /// How many seconds to wait for something new if there is nothing, 0 if not given.
     #[param(maximum = 30)]
     wait_s: Option<u64>,
@@ -126,12 +129,15 @@ pub(crate) async fn journal(
     peer: Peer,
     Params(params): Params<JournalParams>,
 ) -> Result<Response, Problem> {
-    let JournalParams { site, term, after, digest, wait_s } = params;
+    let JournalParams { site, term, after, digest, of, wait_s } = params;
     let asker = site_id("site", &site)?;
     peer.speaks_for(&asker)?;
     let wait_s = wait_s.unwrap_or(0);
     if wait_s > WAIT_S_MAX {
         return Err(Problem::invalid("wait_s", format!("at most {WAIT_S_MAX} seconds are waited, not {wait_s}")));
+    }
+    if let Some(of) = of.filter(|of| of != app.site.id().as_str()) {
+        return kept(&app, site_id("of", &of)?, term, after).await;
     }
     let digest = digest.map(|digest| {
         Digest::parse(&digest).ok_or_else(|| Problem::invalid("digest", "a digest has 64 hexadecimal digits"))
@@ -161,6 +167,23 @@ pub(crate) async fn journal(
         end: GroupPlace { term: end.term, seq: end.seq },
         holds: app.site.kept(&asker).map(|mark| links::held(&mark)),
     };
+    answer(&head, &groups)
+}
+
+/// What is kept of another site's journal.
+async fn kept(app: &App, of: SiteId, term: u32, after: u64) -> Result<Response, Problem> {
+    let (site, name) = (app.site.clone(), of.clone());
+    let kept = tokio::task::spawn_blocking(move || site.kept_groups(&name, term, after)).await;
+    let kept = kept.map_err(|_| Problem::internal("reading a journal panicked"))?;
+    let kept = kept.map_err(|error| Problem::internal(error.to_string()))?;
+    let Some((mark, groups)) = kept else {
+        return Err(Problem::new(Code::NotFound, format!("nothing of the journal of site {of} is kept here")));
+    };
+    let end = GroupPlace { term: mark.term, seq: mark.seq };
+    answer(&JournalHead { site: of.to_string(), end, holds: None }, &groups)
+}
+
+fn answer(head: &JournalHead, groups: &[Bytes]) -> Result<Response, Problem> {
     let body = head.encode(groups.iter().map(Bytes::as_ref));
     let body = body.map_err(|error| Problem::internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));
