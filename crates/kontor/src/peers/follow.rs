@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use kontor_api::site::{GroupPlace, Held, PeerAddress};
 use kontor_client::{Client, ClientError, JournalPart};
 use kontor_core::group::Digest;
@@ -14,7 +15,7 @@ use kontor_site::clock::wall_ms;
 use kontor_site::foreign::NotFolded;
 use kontor_site::site::NotReadIn;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Whoever reads one journal.
 pub(crate) struct Follower {
@@ -22,6 +23,7 @@ pub(crate) struct Follower {
     links: Links,
     address: PeerAddress,
     session: Session,
+    chance: Rng,
     /// The peer, once it has said who it is.
     peer: Option<SiteId>,
     /// Rings when the peer asks something itself.
@@ -45,10 +47,10 @@ enum Came {
 }
 
 impl Follower {
-    pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress) -> Self {
+    pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress, chance: Rng) -> Self {
         let session = Session::new(Mark::default(), links.now_ms());
         let (site, links, ear) = (site.clone(), links.clone(), Arc::new(Notify::new()));
-        Self { site, links, address, session, peer: None, ear, holds: None, answered_ms: None, error: None }
+        Self { site, links, address, session, chance, peer: None, ear, holds: None, answered_ms: None, error: None }
     }
 
     /// Follows the peer until its journal is stopped, or this site.
@@ -65,12 +67,12 @@ impl Follower {
         loop {
             self.show();
             let now_ms = self.links.now_ms();
-            match self.session.next(now_ms, chance()) {
+            match self.session.next(now_ms, self.chance.u64(..)) {
                 Next::Nothing => return,
                 Next::Wait(until_ms) => {
-                    tokio::select! {
-                        () = sleep(Duration::from_millis(until_ms.saturating_sub(now_ms))) => {}
-                        () = self.ear.notified() => self.session.heard(self.links.now_ms(), chance()),
+                    let rest = Duration::from_millis(until_ms.saturating_sub(now_ms));
+                    if timeout(rest, self.ear.notified()).await.is_ok() {
+                        self.session.heard(self.links.now_ms(), self.chance.u64(..));
                     }
                 }
                 Next::Ask(ask) => {
@@ -184,7 +186,7 @@ impl Follower {
             Came::Failed(trouble, why) => {
                 let labels = [("site", self.name())];
                 metrics::counter!("kontor_peer_failures_total", &labels).increment(1);
-                self.session.failed(now_ms, trouble, chance());
+                self.session.failed(now_ms, trouble, self.chance.u64(..));
                 self.error = Some(why);
             }
             Came::Stopped(why) => {
@@ -231,10 +233,6 @@ pub(crate) fn trouble(error: &ClientError) -> Trouble {
         ClientError::Problem { .. } | ClientError::Address { .. } | ClientError::Request(_) => Trouble::Refused,
         ClientError::Unreachable { .. } | ClientError::BrokenOff(_) | ClientError::Answer(_) => Trouble::NoAnswer,
     }
-}
-
-pub(crate) fn chance() -> u64 {
-    fastrand::u64(..)
 }
 
 /// An error and what led to it.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use fastrand::Rng;
 use kontor_api::site::PeerAddress;
 use kontor_client::{Client, ClientError};
 use kontor_core::id::SiteId;
@@ -19,11 +20,11 @@ use kontor_site::Site;
 use kontor_site::site::NotReadIn;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::limits::JOIN_PATIENCE;
 use file::LinksFile;
-use follow::{Follower, chance, trouble, with_causes};
+use follow::{Follower, trouble, with_causes};
 
 /// All links of a site.
 pub(crate) struct Peers {
@@ -35,6 +36,7 @@ pub(crate) struct Peers {
     followers: BTreeMap<String, JoinHandle<()>>,
     /// Keys that were made for other sites in this run: one that is asked again is not given another.
     issued: BTreeMap<SiteId, String>,
+    chance: Rng,
 }
 
 /// Why a link was not made.
@@ -81,7 +83,9 @@ impl Peers {
     ) -> anyhow::Result<Self> {
         let file = LinksFile::open(data)?;
         let (site, links, followers) = (site.clone(), links.clone(), BTreeMap::new());
-        let mut peers = Self { site, links, address, file, followers, issued: BTreeMap::new() };
+        let (_, seed) = uuid::Uuid::from_bytes(kontor_server::fresh_uuid()).as_u64_pair();
+        let (issued, chance) = (BTreeMap::new(), Rng::with_seed(seed));
+        let mut peers = Self { site, links, address, file, followers, issued, chance };
         let named: Vec<String> = settings.iter().filter_map(|address| address.site.clone()).collect();
         let joined = peers.file.addresses().filter(|it| it.site.as_ref().is_none_or(|site| !named.contains(site)));
         let all: Vec<PeerAddress> = joined.chain(settings).collect();
@@ -95,34 +99,35 @@ impl Peers {
         let join = join.filter(|code| self.file.addresses().all(|known| known != *code));
         let mut join = join.map(|code| (code, Session::new(Mark::default(), self.links.now_ms())));
         loop {
-            let now_ms = self.links.now_ms();
-            let next = join.as_mut().map_or(Next::Nothing, |(_, session)| session.next(now_ms, chance()));
-            let until_ms = match next {
-                Next::Ask(_) => now_ms,
-                Next::Wait(until_ms) => until_ms,
-                Next::Nothing => u64::MAX,
-            };
-            tokio::select! {
-                wish = wishes.recv() => {
-                    let Some(Wish { address, mutual, done }) = wish else { return };
-                    let made = self.make(address, mutual).await.map_err(|error| with_causes(&error));
-                    // Whoever wished for it may have gone; the link is there all the same.
-                    let _ = done.send(made);
-                }
-                () = sleep(Duration::from_millis(until_ms.saturating_sub(now_ms))), if join.is_some() => {
-                    if let (Next::Ask(_), Some((code, session))) = (next, &mut join) {
+            let (now_ms, chance) = (self.links.now_ms(), self.chance.u64(..));
+            let next = join.as_mut().map_or(Next::Nothing, |(_, session)| session.next(now_ms, chance));
+            let rest_ms = match next {
+                Next::Ask(_) => {
+                    if let Some((code, session)) = &mut join {
                         let made = self.make(code.clone(), true).await;
                         if self.note_join(code, session, made) {
                             join = None;
                         }
                     }
+                    continue;
                 }
+                Next::Wait(until_ms) => until_ms.saturating_sub(now_ms),
+                Next::Nothing => u64::MAX,
+            };
+            match timeout(Duration::from_millis(rest_ms), wishes.recv()).await {
+                Ok(Some(Wish { address, mutual, done })) => {
+                    let made = self.make(address, mutual).await.map_err(|error| with_causes(&error));
+                    // Whoever wished for it may have gone; the link is there all the same.
+                    let _ = done.send(made);
+                }
+                Ok(None) => return,
+                Err(_) => {}
             }
         }
     }
 
     /// Answers whether it is done.
-    fn note_join(&self, code: &PeerAddress, session: &mut Session, made: Result<(), MakeError>) -> bool {
+    fn note_join(&mut self, code: &PeerAddress, session: &mut Session, made: Result<(), MakeError>) -> bool {
         let url = code.url.clone();
         let Err(error) = made else {
             self.links.forget(&url);
@@ -130,7 +135,7 @@ impl Peers {
             return true;
         };
         let (before, why) = (session.link(), with_causes(&error));
-        session.failed(self.links.now_ms(), error.trouble(), chance());
+        session.failed(self.links.now_ms(), error.trouble(), self.chance.u64(..));
         if session.link() != before {
             tracing::warn!("The site at {url} cannot be joined yet: {why}");
         }
@@ -178,7 +183,7 @@ impl Peers {
         if let Some(before) = self.followers.remove(&name) {
             before.abort();
         }
-        let follower = Follower::new(&self.site, &self.links, address);
+        let follower = Follower::new(&self.site, &self.links, address, self.chance.fork());
         self.followers.insert(name, tokio::spawn(follower.run()));
     }
 }
