@@ -11,6 +11,7 @@ use kontor_core::group;
 use kontor_core::id::{RequestId, SiteId};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{TABLE_NAMES, Table, decode, encode};
+use kontor_core::session::Mark;
 use kontor_core::stock::StockRow;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::Timekeeper;
@@ -254,11 +255,21 @@ impl Machine {
         Some(self.running.as_ref()?.copies.get(of)?.end().seq)
     }
 
+    /// The same, with the digest.
+    pub(crate) fn mark(&self, of: &SiteId) -> Option<Mark> {
+        Some(self.running.as_ref()?.copies.get(of)?.end().mark())
+    }
+
     /// How far a journal is folded into the rows.
     pub(crate) fn folded(&self, of: &SiteId) -> Seq {
         let journal = self.running.as_ref().and_then(|it| it.step.journals().find(|(site, _)| *site == of));
         let rows = self.rows().and_then(|rows| recover::folded(rows.tables(), of).ok());
         rows.map_or(0, |folded| folded.seq).min(journal.map_or(u64::MAX, |(_, journal)| journal.folded.seq))
+    }
+
+    /// The last group whose rows can be read, of a site that runs.
+    pub(crate) fn end(&self) -> Option<Seq> {
+        Some(self.running.as_ref()?.step.end().seq)
     }
 
     /// Groups of a site that runs, as they are cut for others.

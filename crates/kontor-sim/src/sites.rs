@@ -1,8 +1,8 @@
 //! The sites of one world and the links between them. Most worlds have one site and no link.
 //!
 //! Each site lives in a [`World`] of its own with its own troubles; what happens next in any of them
-//! happens next. They ask each other for groups as a peer would, simply: the session that does it well is
-//! not here.
+//! happens next. They ask each other for groups as their sessions say; in every other such world at any
+//! moment, so that what comes late, twice or in between is taken as well.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,11 @@ use bytes::Bytes;
 use kontor_core::command::Command;
 use kontor_core::group;
 use kontor_core::id::{ProductId, SiteId, Sku};
+use kontor_core::limits::{ASK_DEADLINE_MS, ASK_REST_MS, ASK_WAIT_MS, BACK_OFF_MS_MAX};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Selling, Status};
 use kontor_core::record::{TABLE_NAMES, Table, decode};
+use kontor_core::session::{Mark, Next, Session};
 use kontor_core::site::SiteRow;
 use kontor_core::text::Title;
 use kontor_core::view::{KeyRange, View};
@@ -51,8 +53,12 @@ enum Message {
     /// The reader wants what comes after a group.
     Wanted { reader: usize, source: usize, after: u64 },
     /// The source gives it.
-    Groups { reader: usize, source: usize, groups: Vec<Bytes> },
+    Groups { reader: usize, source: usize, groups: Vec<Bytes>, end: u64 },
 }
+
+/// Moments of a session in a second of the world. A world lasts some seconds, a lost question as long: so
+/// that both fit together, sessions live faster.
+const SESSION_MS_PER_SECOND: u64 = 20_000;
 
 pub(crate) struct Sites {
     names: Vec<SiteId>,
@@ -68,6 +74,10 @@ pub(crate) struct Sites {
     asking: f64,
     /// That a link is cut when it is used.
     cutting: f64,
+    /// Who reads whose journal, and since which start of the reader; none in worlds that ask at any moment.
+    sessions: Option<BTreeMap<(usize, usize), (u32, Session)>>,
+    jitter: Chance,
+    now_us: u64,
     /// Links, by sender and receiver, that carry nothing for so many more messages.
     cut: BTreeMap<(usize, usize), u64>,
 }
@@ -102,6 +112,9 @@ impl Sites {
             asking: [0.02, 0.2, 0.8][usize::try_from(chance.within(0..3)).unwrap_or(0)],
             cutting: [0.0, 0.01, 0.05][usize::try_from(chance.within(0..3)).unwrap_or(0)],
             cut: BTreeMap::new(),
+            sessions: (seed % 8 == 7).then(BTreeMap::new),
+            jitter: Chance::of(seed, "jitter"),
+            now_us: 0,
             chance,
             names,
         }
@@ -136,12 +149,17 @@ impl Sites {
 
     /// After something has happened at some site, somebody may ask somebody, or edit what is common.
     fn talk(&mut self, now_us: u64) -> Kept {
+        self.now_us = now_us;
         let count = self.names.len() as u64;
         if count == 1 {
             return Ok(());
         }
         let some = |chance: &mut Chance| usize::try_from(chance.within(0..count)).unwrap_or(0);
-        if self.chance.happens(self.asking) {
+        if self.sessions.is_some() {
+            for (reader, source) in self.links() {
+                self.follow(now_us, reader, source)?;
+            }
+        } else if self.chance.happens(self.asking) {
             let (reader, source) = (some(&mut self.chance), some(&mut self.chance));
             if let Some(after) = self.worlds[reader].machine.kept(&self.names[source]) {
                 self.figures.polls += 1;
@@ -154,6 +172,40 @@ impl Sites {
             self.worlds[site].somebody_wants(now_us, command)?;
         }
         Ok(())
+    }
+
+    /// A site that reads another's journal does what its session says.
+    fn follow(&mut self, now_us: u64, reader: usize, source: usize) -> Kept {
+        let Some(kept) = self.worlds[reader].machine.mark(&self.names[source]) else { return Ok(()) };
+        let (now_ms, chance) = (session_ms(now_us), self.jitter.within(0..u64::MAX));
+        let Some(session) = self.session(now_ms, reader, source, kept) else { return Ok(()) };
+        if let Next::Ask(ask) = session.next(now_ms, chance) {
+            same("a session asks for nothing beyond a gap", &true, &(ask.after.place() <= kept.place()))?;
+            self.figures.polls += 1;
+            let after = ask.after.seq;
+            self.send(now_us, reader, source, || Message::Wanted { reader, source, after });
+        }
+        Ok(())
+    }
+
+    /// The session of a reader that runs: another one after each start.
+    fn session(&mut self, now_ms: u64, reader: usize, source: usize, kept: Mark) -> Option<&mut Session> {
+        let boot = self.worlds[reader].machine.boot;
+        let fresh = || (boot, Session::new(kept, now_ms));
+        let session = self.sessions.as_mut()?.entry((reader, source)).or_insert_with(fresh);
+        if session.0 != boot {
+            *session = fresh();
+        }
+        Some(&mut session.1)
+    }
+
+    /// What a session asked for has come, and was kept as far as it followed.
+    fn note_answer(&mut self, now_us: u64, reader: usize, source: usize, end: u64) {
+        let Some(kept) = self.worlds[reader].machine.mark(&self.names[source]) else { return };
+        let now_ms = session_ms(now_us);
+        if let Some(session) = self.session(now_ms, reader, source, kept) {
+            session.answered(now_ms, (1, end), kept);
+        }
     }
 
     /// A message sets out: it arrives once, twice or never, perhaps after one that set out later.
@@ -185,21 +237,27 @@ impl Sites {
 
     fn message_arrives(&mut self) -> Kept {
         let Some(((now_us, _), message)) = self.on_the_way.pop_first() else { return Ok(()) };
+        self.now_us = now_us;
         match message {
             Message::Wanted { reader, source, after } => {
                 let most = usize::try_from(self.chance.within(1..40)).unwrap_or(1);
                 let groups = self.worlds[source].machine.shared_after(after, most);
-                if !groups.is_empty() {
+                let end = self.worlds[source].machine.end();
+                // A site that is down answers nothing.
+                let answers = !groups.is_empty() || self.sessions.is_some();
+                if let Some(end) = end.filter(|_| answers) {
                     self.send(now_us, source, reader, || {
                         let groups = groups.clone();
-                        Message::Groups { reader, source, groups }
+                        Message::Groups { reader, source, groups, end }
                     });
                 }
                 Ok(())
             }
-            Message::Groups { reader, source, groups } => {
+            Message::Groups { reader, source, groups, end } => {
                 self.figures.brought += groups.len() as u64;
-                self.worlds[reader].groups_arrive(now_us, &self.names[source], &groups)
+                self.worlds[reader].groups_arrive(now_us, &self.names[source], &groups)?;
+                self.note_answer(now_us, reader, source, end);
+                Ok(())
             }
         }
     }
@@ -207,6 +265,9 @@ impl Sites {
     /// Links are healed: everybody reads everything.
     fn read_all(&mut self) -> Kept {
         for (reader, source) in self.links() {
+            if self.sessions.is_some() {
+                self.read_by_session(reader, source)?;
+            }
             let (name, mut rounds) = (self.names[source].clone(), 0);
             while self.worlds[reader].machine.folded(&name) < self.worlds[source].machine.disk.end() {
                 rounds += 1;
@@ -217,6 +278,35 @@ impl Sites {
                     let reader = &self.names[reader];
                     return Err(broken("when links are healed, everybody reads everything", "all", (reader, name)));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A reader whose link is healed reads everything, soon: a question may be on its way that is lost, and
+    /// its session may rest.
+    fn read_by_session(&mut self, reader: usize, source: usize) -> Kept {
+        let name = self.names[source].clone();
+        let Some(kept) = self.worlds[reader].machine.mark(&name) else { return Ok(()) };
+        let end = self.worlds[source].machine.disk.end();
+        let (healed_ms, chance) = (session_ms(self.now_us), self.jitter.within(0..u64::MAX));
+        let Some(session) = self.session(healed_ms, reader, source, kept) else { return Ok(()) };
+        let (mut session, mut now_ms) = (session.clone(), healed_ms);
+        while self.worlds[reader].machine.folded(&name) < end {
+            match session.next(now_ms, chance) {
+                Next::Wait(until_ms) => now_ms = until_ms,
+                Next::Ask(ask) => {
+                    let groups = self.worlds[source].machine.shared_after(ask.after.seq, 100);
+                    self.worlds[reader].groups_arrive(0, &name, &groups)?;
+                    let kept = self.worlds[reader].machine.mark(&name).unwrap_or_default();
+                    session.answered(now_ms, (1, end), kept);
+                }
+                Next::Nothing => return Err(broken("a journal of an honest site is not stopped", "a question", name)),
+            }
+            let (took_ms, most_ms) =
+                (now_ms - healed_ms, ASK_WAIT_MS + ASK_DEADLINE_MS + BACK_OFF_MS_MAX + ASK_REST_MS);
+            if took_ms > most_ms {
+                return Err(broken("a link that is healed is found healed soon", most_ms, (took_ms, name)));
             }
         }
         Ok(())
@@ -284,6 +374,11 @@ impl Sites {
             _ => Command::change_product(id, ProductEdit { title: Some(title), ..ProductEdit::default() }, None),
         }
     }
+}
+
+/// The moment of a session at a moment of the world.
+fn session_ms(now_us: u64) -> u64 {
+    now_us / (1_000_000 / SESSION_MS_PER_SECOND)
 }
 
 type Row = (&'static str, Vec<u8>, Vec<u8>);
