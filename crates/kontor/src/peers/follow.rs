@@ -59,11 +59,6 @@ impl Follower {
             Ok(client) => client,
             Err(error) => return self.end(with_causes(&error)),
         };
-        if let Some(name) = self.address.site.clone()
-            && let Err(why) = self.meet(&name).await
-        {
-            return self.end(why);
-        }
         loop {
             self.show();
             let now_ms = self.links.now_ms();
@@ -76,7 +71,14 @@ impl Follower {
                     }
                 }
                 Next::Ask(ask) => {
-                    let came = self.ask(&client, &ask).await;
+                    let came = match self.address.site.clone().filter(|_| self.peer.is_none()) {
+                        None => self.ask(&client, &ask).await,
+                        Some(name) => match self.meet(&name).await {
+                            // From where it was left, not from the beginning.
+                            Ok(()) => continue,
+                            Err(why) => Came::Failed(Trouble::NoRoom, why),
+                        },
+                    };
                     if !self.note(came) {
                         return;
                     }
@@ -103,8 +105,8 @@ impl Follower {
             Some(peer) => return Came::Failed(Trouble::Refused, format!("it is {} and not {peer}", head.site)),
             None => {
                 return match self.meet(&head.site).await {
-                    Ok(()) => Came::Read(GroupPlace { term: 0, seq: 0 }, *self.session.at()),
-                    Err(why) => Came::Stopped(why),
+                    Ok(()) => Came::Read(head.end, *self.session.at()),
+                    Err(why) => Came::Failed(Trouble::Refused, why),
                 };
             }
         };
@@ -134,7 +136,7 @@ impl Follower {
         }
     }
 
-    /// The peer has said its name: its journal is read from where it was left.
+    /// The peer's name is known: its journal is read from where it was left.
     async fn meet(&mut self, name: &str) -> Result<(), String> {
         let peer = SiteId::parse(name).map_err(|error| error.to_string())?;
         let (site, link) = (self.site.clone(), peer.clone());
@@ -158,7 +160,9 @@ impl Follower {
             return None;
         }
         if let Some(Held { term, seq, digest }) = &holds {
-            let digest = Digest::parse(digest)?;
+            let Some(digest) = Digest::parse(digest) else {
+                return Some("what it says to hold of this site's journal has no digest".to_owned());
+            };
             let mark = Mark { term: *term, seq: *seq, digest };
             let (site, peer) = (self.site.clone(), peer.clone());
             let heard = tokio::task::spawn_blocking(move || site.hear_of_itself(&peer, &mark)).await;
@@ -220,7 +224,8 @@ impl Follower {
     }
 
     fn name(&self) -> String {
-        self.peer.as_ref().map_or_else(|| self.address.url.clone(), SiteId::to_string)
+        let told = || self.address.site.clone().unwrap_or_else(|| self.address.url.clone());
+        self.peer.as_ref().map_or_else(told, SiteId::to_string)
     }
 }
 
