@@ -210,13 +210,13 @@ pub struct PutParts {
 #[serde(deny_unknown_fields)]
 pub struct PutChoice {
     /// Which variant.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 100)]
     pub sku: String,
     /// The option.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub option: String,
     /// What it is there.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 200)]
     pub value: String,
 }
 
