@@ -7,11 +7,12 @@ use kontor_core::command::{Command, Inbound, Line, Note, Request};
 use kontor_core::id::{Actor, LocationId, RequestId, SiteId, Sku};
 use kontor_core::product::Selling;
 use kontor_core::quantity::Quantity;
+use kontor_core::session::{Mark, Past};
 use kontor_core::text::Title;
 use kontor_site::foreign::NotFolded;
 use kontor_site::site::NotReadIn;
 use kontor_site::step::Folded;
-use kontor_site::{Settings, Site};
+use kontor_site::{NotDone, Settings, Site};
 use kontor_storage::directory::{self, DataDir};
 use kontor_storage::journal::local::LocalOptions;
 
@@ -141,4 +142,44 @@ fn a_damaged_copy_stops_one_journal() {
     assert_eq!((on_hand(&main, "APPLE"), on_hand(&main, "PEAR")), (Some(3), Some(3)));
     act(&main, Command::Receive { from: Inbound::Return, lines: vec![line("APPLE", "shop")], note: Note::default() });
     main.close().unwrap();
+}
+
+/// What a peer holds of a site's journal is compared with what is here, by place and by digest; a site that
+/// is silent still reads others.
+#[test]
+fn a_site_that_hears_of_what_it_does_not_hold_reads_on_and_writes_nothing() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (main, west) = (open(dirs[0].path(), "main"), open(dirs[1].path(), "west"));
+    stock(&main, "APPLE", "shop");
+    stock(&west, "PEAR", "harbour");
+    main.enroll(west.id()).unwrap();
+    west.enroll(main.id()).unwrap();
+    let held = read_all(&west, &main).mark();
+    assert_eq!(main.kept(west.id()), Some(held));
+    let (mark, groups) = main.kept_groups(west.id(), 1, 1).unwrap().unwrap();
+    assert_eq!((mark, groups.len()), (held, 2), "whoever has lost it gets it back");
+    assert!(main.kept_groups(main.id(), 0, 0).unwrap().is_none());
+
+    let at = |term, seq| Mark { term, seq, ..held };
+    for (said, past) in [(Mark::default(), Past::Same), (at(1, 0), Past::Same), (held, Past::Same)] {
+        assert_eq!(west.hear_of_itself(main.id(), &said).unwrap(), past, "{said:?}");
+    }
+    assert_eq!(west.status().silent, None);
+    for (said, past) in [(at(1, 2), Past::Other), (at(1, 4), Past::Missing), (at(2, 1), Past::Missing)] {
+        assert_eq!(west.hear_of_itself(main.id(), &said).unwrap(), past, "{said:?}");
+    }
+    let why = west.status().silent.unwrap();
+    assert!(why.contains("site main holds another group 2 of term 1"), "the first reason stays: {why}");
+    let request = Request {
+        command: Command::OpenLocation { id: line("PEAR", "quay").location, name: Title::parse("Quay").unwrap() },
+        actor: Actor::parse("key:test").unwrap(),
+        request_id: RequestId::parse("r2").unwrap(),
+        idempotency: None,
+        fresh_id: [8; 16],
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(matches!(runtime.block_on(west.submit(request)), Err(NotDone::Silent(said)) if said == why));
+    assert_eq!(read_all(&main, &west).seq, 3);
+    assert_eq!((on_hand(&west, "APPLE"), west.status().end.seq), (Some(3), 3));
+    west.close().unwrap();
 }
