@@ -182,7 +182,7 @@ impl Rules<'_> {
         let Booked { job, line, sku, location, change, on_hand_after, .. } = booked;
         let level = self.level(sku, location)?;
         if level.on_hand != on_hand_after || !self.is_last(booked)? {
-            let detail = format!("{sku} at {location} was moved since");
+            let detail = format!("{sku} at {location} was moved or counted since");
             return Ok(TakenBack::left(CHANGED_SINCE, &detail));
         }
         let before = on_hand_after - change;
