@@ -129,6 +129,48 @@ pub enum Event {
         /// When it happened.
         occurred_at: Time,
     },
+    /// Units of a location were asked of another site.
+    QuotaAsked {
+        /// Of what.
+        sku: String,
+        /// Where.
+        location: String,
+        /// The site that is asked.
+        of: String,
+        /// Units asked of it in total, since the beginning.
+        units: u64,
+        /// Units of this ask that a buyer waits for.
+        wanted: u64,
+        /// Until when the site waits before it asks others.
+        until: Time,
+    },
+    /// Units of a location were given to another site.
+    QuotaGranted {
+        /// Of what.
+        sku: String,
+        /// Where.
+        location: String,
+        /// The site that may promise them from now on.
+        to: String,
+        /// Units given to it in total, since the beginning.
+        units: u64,
+    },
+    /// Another site does not get units that it asked for.
+    QuotaDeclined {
+        /// Of what.
+        sku: String,
+        /// Where.
+        location: String,
+        /// The site that asked.
+        to: String,
+        /// Units that it asked for and did not get in total, since the beginning.
+        units: u64,
+    },
+    /// A site said what kind of site it is.
+    SiteDescribed {
+        /// Which kind.
+        kind: SiteKind,
+    },
     /// What is not for sale was set.
     StockAdjusted {
         /// Of what.
@@ -234,4 +276,14 @@ pub struct MovedLine {
     pub on_hand_after: i64,
     /// Units that could be promised afterwards.
     pub available_after: i64,
+}
+
+/// What kind of site it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SiteKind {
+    /// It holds a share of the stock of every region.
+    Region,
+    /// It sells its own shelf, and what it borrows.
+    Store,
 }

@@ -83,6 +83,9 @@ codes! {
     RequestTimeout "request_timeout" 408 true true "The request took too long to arrive";
     /// Fewer units can be promised than were asked for; a smaller quantity may do.
     InsufficientStock "insufficient_stock" 409 false true "Not enough can be promised";
+    /// This site may promise fewer units than were asked for, and other sites hold `elsewhere` of them, as
+    /// far as was read (`as_of`). It has asked for them: try again in a moment.
+    QuotaExhaustedHere "quota_exhausted_here" 409 true true "Other sites hold what is left";
     /// Fewer units are there than were to be taken away.
     InsufficientOnHand "insufficient_on_hand" 409 false true "Not enough is there";
     /// Fewer units of the reservation are left to hand out.

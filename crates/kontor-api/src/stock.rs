@@ -438,6 +438,38 @@ pub struct SiteBooks {
     pub granted: u64,
     /// Units that this site may promise in total.
     pub quota: i64,
+    /// Units of them that are left.
+    pub sellable: i64,
+    /// Units given to each other site since the beginning.
+    pub grants: Vec<Grant>,
+    /// What this site has asked of others, and what became of it.
+    pub asks: Vec<Ask>,
+}
+
+/// Units of quota that one site has given to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// To which site.
+    pub to: String,
+    /// How many, since the beginning.
+    pub units: u64,
+}
+
+/// Units of quota that one site has asked of another. All but `open` are counted since the beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ask {
+    /// Of which site.
+    pub of: String,
+    /// How many.
+    pub units: u64,
+    /// How many of them were given.
+    pub granted: u64,
+    /// How many of them were not.
+    pub declined: u64,
+    /// How many have not been answered, as far as was read.
+    pub open: u64,
+    /// Until when the site waits before it asks others.
+    pub until: Time,
 }
 
 /// Units held or promised.

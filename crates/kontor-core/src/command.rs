@@ -12,6 +12,7 @@ use crate::product::listing::ListingEdit;
 use crate::product::parts::Parts;
 use crate::product::text::MarketId;
 use crate::quantity::Quantity;
+use crate::site::SiteKind;
 use crate::text::{Reason, Reference, Title};
 use crate::time::SiteTime;
 
@@ -218,6 +219,26 @@ pub enum Command {
         /// The version that the caller has seen; 0 before anything was booked.
         version: u64,
     },
+    /// Says what kind of site this is. The site gives itself this command.
+    DescribeSite {
+        /// Which kind.
+        kind: SiteKind,
+    },
+    /// Answers what other sites asked of some items, and asks for shares of them. The site gives itself this
+    /// command.
+    TendQuota {
+        /// Which items, and where.
+        items: Vec<(Sku, LocationId)>,
+    },
+    /// Asks other sites for units that a buyer was refused. The site gives itself this command.
+    BorrowQuota {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// How many more than the site may promise.
+        missing: u64,
+    },
     /// Several commands in one entry, each decided on top of the ones before it: all or none.
     All(Vec<Command>),
 }
@@ -364,4 +385,6 @@ pub struct Context<'c> {
     /// No live hold of this site is due before this moment. Spares a decision the search for due
     /// holds; [`SiteTime`] 0 is always right.
     pub earliest_due: SiteTime,
+    /// Site time of the last group that was read of each other site.
+    pub heard: &'c [(SiteId, SiteTime)],
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
 use crate::command::Idempotency;
-use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
 use crate::job::{JobLine, JobStarted, JobUndone, LinesDone};
 use crate::movement::MovementKind;
 use crate::product::edit::ProductEdit;
@@ -17,6 +17,8 @@ use crate::product::field::Conflict;
 use crate::product::listing::ListingEdit;
 use crate::product::text::MarketId;
 use crate::reservation::{ReservationLine, ReservationStatus};
+use crate::site::SiteKind;
+use crate::stock::Ask;
 use crate::text::{Reason, Reference, Title};
 use crate::time::{SeenStamps, SiteTime, Stamp};
 
@@ -130,6 +132,44 @@ pub enum Event {
     },
     /// Lines of an import were put back, the last first.
     JobUndone(Arc<JobUndone>),
+    /// The writing site said what kind of site it is.
+    SiteDescribed {
+        /// Which kind.
+        kind: SiteKind,
+    },
+    /// Units of a location were asked of another site.
+    QuotaAsked {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Whom.
+        of: SiteId,
+        /// How many, how urgently, and until when.
+        ask: Ask,
+    },
+    /// Units of a location were given to another site.
+    QuotaGranted {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// To whom.
+        to: SiteId,
+        /// How many were given to it, in total.
+        units: u64,
+    },
+    /// Another site is told that it will not get units that it asked for.
+    QuotaDeclined {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// To whom.
+        to: SiteId,
+        /// How many it asked for and does not get, in total.
+        units: u64,
+    },
 }
 
 /// An edit of a product, by somebody who had seen it as it was.

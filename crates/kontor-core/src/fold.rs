@@ -18,6 +18,7 @@ use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, S
 use crate::job::{Job, JobStarted, JobStatus, LinesDone};
 use crate::limits::{COUNTER_MAX, IDEMPOTENCY_DAYS};
 use crate::location::Location;
+use crate::meaning::{self, Breach};
 use crate::movement::{Movement, MovementKey, MovementKind, UsedReference};
 use crate::overlay::{Changes, Overlay};
 use crate::product::listing::ListingSibling;
@@ -64,6 +65,22 @@ pub fn fold(rows: &mut Overlay<'_>, group: &Group) -> Result<(), ViewError> {
     }
     note_seen(rows, &header.site, &header.seen);
     Ok(())
+}
+
+/// Folds a group of another site, and judges each of its entries. What is folded when it does what no site
+/// may do must be taken back.
+pub fn fold_judged(rows: &mut Overlay<'_>, group: &Group) -> Result<Option<Breach>, ViewError> {
+    let header = &group.header;
+    for (index, entry) in (0..).zip(&group.entries) {
+        let position = Position { term: header.term, seq: header.seq, index };
+        apply(rows, At { site: &header.site, position, time: header.time }, entry)?;
+        let found = meaning::breach(rows, &header.site, entry)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    note_seen(rows, &header.site, &header.seen);
+    Ok(None)
 }
 
 /// Notes what the writer of a group had folded of other sites' journals.
@@ -162,7 +179,11 @@ impl SiteRows<'_, '_> {
             }
             Event::ReservationMade { id, owner, lines, expires_at } => {
                 for line in lines.iter().filter(|line| line.tracked) {
-                    self.stock(&line.sku, &line.location, |row| grow(&mut row.reserved, line.quantity))?;
+                    let day = self.at.time.day();
+                    self.stock(&line.sku, &line.location, |row| {
+                        row.recent.count(day, line.quantity);
+                        grow(&mut row.reserved, line.quantity)
+                    })?;
                     self.promise(*id, line, *expires_at, line.quantity);
                 }
                 // Another site's hold has no deadline here and stands on no timer's list.
@@ -222,6 +243,24 @@ impl SiteRows<'_, '_> {
             Event::LinesDone(done) => self.lines_done(done)?,
             Event::JobFinished { id } => self.job(*id, |job| job.status = JobStatus::Finished)?,
             Event::JobUndone(undone) => self.job(undone.id, |job| job.undone(undone))?,
+            Event::SiteDescribed { kind } => self.site(|row| row.kind = *kind)?,
+            Event::QuotaAsked { sku, location, of, ask } => {
+                self.other(of)?;
+                self.stock(sku, location, |row| {
+                    let before = row.asked.entry(of.clone()).or_default();
+                    raise(&mut before.units, ask.units)?;
+                    *before = ask.clone();
+                    Ok(())
+                })?;
+            }
+            Event::QuotaGranted { sku, location, to, units } => {
+                self.other(to)?;
+                self.stock(sku, location, |row| raise(row.granted.entry(to.clone()).or_default(), *units))?;
+            }
+            Event::QuotaDeclined { sku, location, to, units } => {
+                self.other(to)?;
+                self.stock(sku, location, |row| raise(row.declined.entry(to.clone()).or_default(), *units))?;
+            }
         }
         Ok(())
     }
@@ -231,12 +270,13 @@ impl SiteRows<'_, '_> {
         if moved.change == 0 && kind != MovementKind::Count {
             return Ok(());
         }
-        let units = moved.change.unsigned_abs();
+        let (units, day) = (moved.change.unsigned_abs(), self.at.time.day());
         self.stock(&moved.sku, &moved.location, |row| {
             shrink(&mut row.unavailable, moved.from_unavailable)?;
             match kind {
                 MovementKind::Receive | MovementKind::Return => grow(&mut row.received, units),
                 MovementKind::Issue => {
+                    row.recent.count(day, units);
                     grow(&mut row.sold, units)?;
                     grow(&mut row.shipped, units)
                 }
@@ -390,6 +430,11 @@ impl SiteRows<'_, '_> {
         Ok(())
     }
 
+    /// Quota goes from one site to another.
+    fn other(&self, site: &SiteId) -> Result<(), ViewError> {
+        if site == self.at.site { Err(wrong("a site gives quota to itself")) } else { Ok(()) }
+    }
+
     fn site(&mut self, change: impl FnOnce(&mut SiteRow)) -> Result<(), ViewError> {
         let mut row = self.get::<SiteRow>(())?.unwrap_or_default();
         change(&mut row);
@@ -418,6 +463,15 @@ impl SiteRows<'_, '_> {
 fn grow(counter: &mut u64, units: u64) -> Result<(), ViewError> {
     let grown = counter.checked_add(units).filter(|grown| *grown <= COUNTER_MAX);
     *counter = grown.ok_or_else(|| wrong("a counter grows beyond 2^53"))?;
+    Ok(())
+}
+
+/// Sets a counter to a total, which may be the one that it has.
+fn raise(counter: &mut u64, to: u64) -> Result<(), ViewError> {
+    if to < *counter || to > COUNTER_MAX {
+        return Err(wrong("a total goes back, or beyond 2^53"));
+    }
+    *counter = to;
     Ok(())
 }
 

@@ -172,3 +172,23 @@ pub const BACK_OFF_MS_MAX: u64 = 10_000;
 
 /// Failures in a row after which a link is called cut: a restart of the peer is not one.
 pub const CUT_AFTER_FAILURES: u32 = 3;
+
+/// Items whose quota is seen to in one entry. With all that can be said of each it fits into one.
+pub const QUOTA_ITEMS_PER_TICK: usize = 48;
+
+/// Sites that are answered about one item at a time, and sites that are asked; the others come next.
+pub const QUOTA_ANSWERS_PER_ITEM: usize = 8;
+/// Whoever has most is asked first, and mostly has enough.
+pub const QUOTA_ASKS_PER_ITEM: usize = 4;
+
+/// How long a site waits for an answer before it asks others for the same units, how long it keeps for a
+/// buyer what it has borrowed, and when it asks again where it was declined. A shopper's patience.
+pub const QUOTA_ASK_MS: u64 = 10_000;
+
+/// An ask is answered with nothing if its site has gone on for so long since it ran out. A link that is slow
+/// delivers within the hour; a site that was away for longer has forgotten what its buyers wanted.
+pub const QUOTA_STALE_MS: u64 = 3_600_000;
+
+/// Units per site below which a shelf is not shared any more: what is left gathers at one site. A share of
+/// three units is sold before a batch of it has come.
+pub const QUOTA_SHARE_UNITS_MIN: u64 = 4;

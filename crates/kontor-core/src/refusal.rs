@@ -5,6 +5,7 @@ use crate::job::JobStatus;
 use crate::product::text::Name;
 use crate::reservation::ReservationStatus;
 use crate::text::Reference;
+use crate::time::SiteTime;
 use crate::view::ViewError;
 
 /// A rule that was not met. Nothing has changed.
@@ -21,6 +22,23 @@ pub enum Refusal {
         wanted: u64,
         /// What this site can promise.
         available: i64,
+    },
+    /// This site may promise fewer units than were asked for, and other sites hold some. It has asked for
+    /// them: the same request may succeed in a moment.
+    #[error("{wanted} of {sku} at {location} were asked for, this site can promise {available}, others {elsewhere}")]
+    QuotaExhaustedHere {
+        /// Of what.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// The sum of the lines for this item.
+        wanted: u64,
+        /// What this site can promise.
+        available: i64,
+        /// What other sites could promise, as far as was read.
+        elsewhere: u64,
+        /// When that was.
+        as_of: SiteTime,
     },
     /// Fewer units are there than were to be taken away.
     #[error("{wanted} of {sku} at {location} were to be taken away, {on_hand} are there")]
@@ -223,6 +241,8 @@ pub enum Fact {
     Text(String),
     /// A number.
     Number(i64),
+    /// A moment.
+    Time(SiteTime),
 }
 
 impl Refusal {
@@ -230,6 +250,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::QuotaExhaustedHere { .. } => "quota_exhausted_here",
             Self::InsufficientOnHand { .. } => "insufficient_on_hand",
             Self::InsufficientCommitted { .. } => "insufficient_committed",
             Self::UnknownProduct { .. } => "unknown_product",
@@ -267,6 +288,14 @@ impl Refusal {
                 ("location", text(location)),
                 ("wanted", units(*wanted)),
                 ("available", Fact::Number(*available)),
+            ],
+            Self::QuotaExhaustedHere { sku, location, wanted, available, elsewhere, as_of } => vec![
+                ("sku", text(sku)),
+                ("location", text(location)),
+                ("wanted", units(*wanted)),
+                ("available", Fact::Number(*available)),
+                ("elsewhere", units(*elsewhere)),
+                ("as_of", Fact::Time(*as_of)),
             ],
             Self::InsufficientOnHand { sku, location, wanted, on_hand } => vec![
                 ("sku", text(sku)),

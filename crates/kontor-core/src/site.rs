@@ -14,6 +14,18 @@ pub struct SiteRow {
     pub stamp: Stamp,
     /// The journal day that has started; remembered answers are kept by day.
     pub day: u64,
+    /// What kind of site it is.
+    pub kind: SiteKind,
+}
+
+/// What kind of site it is: that decides whose stock it holds a share of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SiteKind {
+    /// It sells what is in the warehouses of all regions, and holds a share of each.
+    #[default]
+    Region,
+    /// It sells what is on its own shelf, and what it borrows.
+    Store,
 }
 
 impl Primary for SiteRow {

@@ -10,6 +10,7 @@
 //! quota(home)      = received − written_off − Σ granted by it + Σ granted to it
 //! quota(other s)   = Σ granted to s − Σ granted by s
 //! sellable_here(s) = quota(s) − reserved − (sold − unsold)     home also − unavailable − safety_stock
+//! open(a asks d)   = asked − granted − declined
 //! committed        = Σ over sites (sold − unsold) − shipped
 //! available        = on_hand − Σ reserved − committed − unavailable − safety_stock
 //! ```
@@ -17,14 +18,15 @@
 //! Law: Σ quota + grants in flight = received − written_off. (O'Neil, *The Escrow Transactional
 //! Method*, 1986; Balegas et al., *Bounded Counters*, 2015.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{LocationId, SiteId, Sku};
 use crate::record::{Key, Primary, Table};
+use crate::time::SiteTime;
 
-/// One site's books of one SKU at one location. All counters but three only grow.
+/// One site's books of one SKU at one location. All counters but three and what is recent only grow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StockRow {
     /// Units that came in, returns and found ones included. Home row only.
@@ -45,10 +47,39 @@ pub struct StockRow {
     pub unsold: u64,
     /// Units of quota given to other sites, in total.
     pub granted: BTreeMap<SiteId, u64>,
-    /// Units of quota asked of other sites, in total.
-    pub asked: BTreeMap<SiteId, u64>,
+    /// Units of quota that other sites asked for and were not given, in total.
+    pub declined: BTreeMap<SiteId, u64>,
+    /// What was asked of other sites.
+    pub asked: BTreeMap<SiteId, Ask>,
+    /// What was promised lately.
+    pub recent: Recent,
     /// Changes of this row.
     pub version: u64,
+}
+
+/// What a site has asked of another. Units are counted from the beginning, so that an ask that is made
+/// again is the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ask {
+    /// Units asked for, in total.
+    pub units: u64,
+    /// Units of the newest ask that a buyer waits for; they are not given away again before `until`.
+    pub wanted: u64,
+    /// What the other had declined when it was asked last, as far as was read.
+    pub declined: u64,
+    /// Until when the site waits for an answer before it asks anybody else for the same units.
+    pub until: SiteTime,
+}
+
+/// Units that a site promised on the last day on which it promised any, and on the day before that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Recent {
+    /// Which day, since 1970-01-01.
+    pub day: u64,
+    /// Units on that day.
+    pub today: u64,
+    /// Units on the day before.
+    pub before: u64,
 }
 
 impl Primary for StockRow {
@@ -95,8 +126,6 @@ impl Level {
         let reserved = all(|row| row.reserved);
         let committed = all(|row| row.sold) - all(|row| row.unsold) - physical(|row| row.shipped);
         let (unavailable, safety_stock) = (physical(|row| row.unavailable), physical(|row| row.safety_stock));
-        let kept_back = if home == here { unavailable + safety_stock } else { 0 };
-        let promised = own_row.map_or(0, StockRow::promised);
         Self {
             on_hand,
             reserved,
@@ -104,7 +133,7 @@ impl Level {
             unavailable,
             safety_stock,
             available: on_hand - reserved - committed - unavailable - safety_stock,
-            sellable_here: quota(rows, home, here) - promised - kept_back,
+            sellable_here: sellable(rows, home, here),
             shortage: (reserved + committed + unavailable - on_hand).max(0),
             version: own_row.map_or(0, |row| row.version),
         }
@@ -120,6 +149,31 @@ pub fn quota(rows: &[(SiteId, StockRow)], home: &SiteId, site: &SiteId) -> i64 {
     physical - given + taken
 }
 
+/// The units of a location that `site` may still promise, by these rows.
+pub fn sellable(rows: &[(SiteId, StockRow)], home: &SiteId, site: &SiteId) -> i64 {
+    let own = rows.iter().find(|(of, _)| of == site).map(|(_, row)| row);
+    let kept_back = own.filter(|_| site == home).map_or(0, |row| signed(row.unavailable) + signed(row.safety_stock));
+    quota(rows, home, site) - own.map_or(0, StockRow::promised) - kept_back
+}
+
+/// The units of a location that other sites than `here` may still promise, as far as these rows know.
+pub fn elsewhere(rows: &[(SiteId, StockRow)], home: &SiteId, here: &SiteId) -> u64 {
+    let others = parties(rows).into_iter().filter(|site| *site != here);
+    others.map(|site| u64::try_from(sellable(rows, home, site)).unwrap_or(0)).sum()
+}
+
+/// The sites that have any part in a shelf: those that have a row, and those that were granted units of it.
+pub fn parties(rows: &[(SiteId, StockRow)]) -> BTreeSet<&SiteId> {
+    rows.iter().flat_map(|(site, row)| row.granted.keys().chain([site])).collect()
+}
+
+/// Units that `asker` has asked of `donor` and that were neither granted nor declined.
+pub fn open(rows: &[(SiteId, StockRow)], asker: &SiteId, donor: &SiteId) -> u64 {
+    let row = |of: &SiteId| rows.iter().find(|(site, _)| site == of).map(|(_, row)| row);
+    let asked = row(asker).and_then(|row| row.asked.get(donor)).map_or(0, |ask| ask.units);
+    asked.saturating_sub(row(donor).map_or(0, |row| row.answered(asker)))
+}
+
 impl StockRow {
     /// Units physically at the location, by its home row.
     pub fn on_hand(&self) -> i64 {
@@ -130,7 +184,41 @@ impl StockRow {
     pub fn promised(&self) -> i64 {
         signed(self.reserved) + signed(self.sold) - signed(self.unsold)
     }
+
+    /// Units that another site asked for and that were granted or declined.
+    pub fn answered(&self, asker: &SiteId) -> u64 {
+        let units = |of: &BTreeMap<SiteId, u64>| of.get(asker).copied().unwrap_or(0);
+        units(&self.granted).saturating_add(units(&self.declined))
+    }
 }
+
+impl Recent {
+    /// Counts units that are promised on a day.
+    pub(crate) fn count(&mut self, day: u64, units: u64) {
+        let before = match day {
+            day if day <= self.day => {
+                self.today = self.today.saturating_add(units);
+                return;
+            }
+            day if day == self.day + 1 => self.today,
+            _ => 0,
+        };
+        *self = Self { day, today: units, before };
+    }
+
+    /// Units promised in the last 24 hours, about: of the day before, the part that is not over yet.
+    pub fn units(self, now: SiteTime) -> u64 {
+        let left = DAY_MS - now.0 % DAY_MS;
+        let part = |units: u64| u64::try_from(u128::from(units) * u128::from(left) / u128::from(DAY_MS)).unwrap_or(0);
+        match now.day() {
+            day if day <= self.day => self.today.saturating_add(part(self.before)),
+            day if day == self.day + 1 => part(self.today),
+            _ => 0,
+        }
+    }
+}
+
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Counters stay below 2^53 (a million full movements), so the conversion is exact.
 fn signed(units: u64) -> i64 {

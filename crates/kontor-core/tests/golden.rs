@@ -18,6 +18,8 @@ use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Group};
 use kontor_core::id::{Actor, JobId};
 use kontor_core::job::{JobKind, JobOptions, JobStep, LineDone, LineOutcome, Source};
+use kontor_core::site::SiteKind;
+use kontor_core::stock::Ask;
 use support::catalog::edit;
 use support::ledger::play;
 use support::{Answer, Shop, Tables, encode, place, request_id, shared, sku, told};
@@ -89,7 +91,7 @@ fn read(bytes: &[u8]) -> Group {
     group::decode(bytes).expect("a group")
 }
 
-const EVENTS: usize = 15;
+const EVENTS: usize = 19;
 
 /// A new variant does not compile until it has a number here, and then is missed in the journal.
 fn number(event: &Event) -> usize {
@@ -109,6 +111,10 @@ fn number(event: &Event) -> usize {
         Event::LinesDone(_) => 12,
         Event::JobFinished { .. } => 13,
         Event::JobUndone(_) => 14,
+        Event::SiteDescribed { .. } => 15,
+        Event::QuotaAsked { .. } => 16,
+        Event::QuotaGranted { .. } => 17,
+        Event::QuotaDeclined { .. } => 18,
     }
 }
 
@@ -165,6 +171,9 @@ fn story() -> Shop {
     }
     shop.must(Command::CreateKey { id: "k1".into(), role: Role::Admin, digest: [0xab; 32] });
     import(&mut shop);
+    shop.audit();
+    shop.must(Command::DescribeSite { kind: SiteKind::Store });
+    shares(&mut shop);
     // Many entries in one group, which is packed.
     let keys = (0..40).map(|number| Entry {
         actor: Actor::parse("operator").expect("an actor"),
@@ -175,8 +184,20 @@ fn story() -> Shop {
     shop.append(keys.collect()).expect("it folds");
     shop.now = shop.now.plus(2 * 86_400_000);
     assert!(matches!(play(&mut shop, "start-day"), Answer::Done(_)));
-    shop.audit();
     shop
+}
+
+/// Units that were given to another site, declined, and asked for.
+fn shares(shop: &mut Shop) {
+    let (sku, location, west) = (support::sku("pears"), support::place("cellar"), support::site("west"));
+    let ask = Ask { units: 7, wanted: 2, declined: 1, until: shop.now.plus(10_000) };
+    let events = vec![
+        Event::QuotaGranted { sku: sku.clone(), location: location.clone(), to: west.clone(), units: 2 },
+        Event::QuotaDeclined { sku: sku.clone(), location: location.clone(), to: west.clone(), units: 1 },
+        Event::QuotaAsked { sku, location, of: west, ask },
+    ];
+    let (actor, request_id) = (Actor::timer(), request_id("timer"));
+    shop.append(vec![Entry { actor, request_id, idempotency: None, events }]).expect("it folds");
 }
 
 /// An import of products that is put back, and one of counts.

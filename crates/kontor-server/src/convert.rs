@@ -18,6 +18,7 @@ use kontor_core::movement::MovementKind;
 use kontor_core::product::Product;
 use kontor_core::product::revision::Edited;
 use kontor_core::reservation::{Reservation, ReservationLine, ReservationStatus};
+use kontor_core::site::SiteKind;
 use kontor_core::time::SiteTime;
 use kontor_site::feed::FeedItem;
 use kontor_site::reader::{LedgerLine, LocationLevel, StockOfSku};
@@ -270,6 +271,27 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
         },
         Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
         Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
+        Event::SiteDescribed { kind } => changes::Event::SiteDescribed { kind: site_kind(*kind) },
+        Event::QuotaAsked { sku, location, of, ask } => changes::Event::QuotaAsked {
+            sku: sku.to_string(),
+            location: location.to_string(),
+            of: of.to_string(),
+            units: ask.units,
+            wanted: ask.wanted,
+            until: time(ask.until)?,
+        },
+        Event::QuotaGranted { sku, location, to, units } => changes::Event::QuotaGranted {
+            sku: sku.to_string(),
+            location: location.to_string(),
+            to: to.to_string(),
+            units: *units,
+        },
+        Event::QuotaDeclined { sku, location, to, units } => changes::Event::QuotaDeclined {
+            sku: sku.to_string(),
+            location: location.to_string(),
+            to: to.to_string(),
+            units: *units,
+        },
     })
 }
 
@@ -296,6 +318,13 @@ fn product_edited(edited: &Arc<ProductEdited>) -> Result<changes::Event, Problem
             changes::Event::ProductChanged { id, revision: Some(edited.revision), changes }
         }
     })
+}
+
+fn site_kind(kind: SiteKind) -> changes::SiteKind {
+    match kind {
+        SiteKind::Region => changes::SiteKind::Region,
+        SiteKind::Store => changes::SiteKind::Store,
+    }
 }
 
 fn moved_line(moved: &Moved) -> MovedLine {

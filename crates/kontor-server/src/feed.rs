@@ -135,13 +135,17 @@ impl Everybody {
                 event::Event::StockMoved { lines, .. } => {
                     lines.iter().try_for_each(|line| place(&line.sku, &line.location))?;
                 }
-                event::Event::StockAdjusted { sku, location, .. } => place(sku, location)?,
+                event::Event::StockAdjusted { sku, location, .. }
+                | event::Event::QuotaAsked { sku, location, .. }
+                | event::Event::QuotaGranted { sku, location, .. }
+                | event::Event::QuotaDeclined { sku, location, .. } => place(sku, location)?,
                 event::Event::ReservationMade { lines, .. } | event::Event::ReservationEnded { lines, .. } => {
                     lines.iter().try_for_each(|line| place(&line.sku, &line.location))?;
                 }
                 // A deadline changes no level, and the rest is for operators.
                 event::Event::ReservationExtended { .. }
                 | event::Event::KeyCreated { .. }
+                | event::Event::SiteDescribed { .. }
                 | event::Event::JobStarted(_)
                 | event::Event::LinesDone(_)
                 | event::Event::JobFinished { .. }

@@ -18,6 +18,7 @@ use kontor_site::feed::FeedError;
 use serde_json::{Map, Value};
 
 use crate::access::AccessError;
+use crate::convert;
 use crate::ids::Ids;
 use crate::limits::RETRY_AFTER_S;
 use crate::refusals::Refused;
@@ -209,6 +210,9 @@ impl From<Refusal> for Problem {
             let value = match fact {
                 Fact::Text(text) => Value::from(text),
                 Fact::Number(number) => Value::from(number),
+                Fact::Time(at) => {
+                    convert::time(at).ok().and_then(|at| serde_json::to_value(at).ok()).unwrap_or(Value::Null)
+                }
             };
             problem.inner().facts.insert(name.to_owned(), value);
         }

@@ -12,6 +12,7 @@ use kontor_core::id::SiteId;
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::Table;
 use kontor_core::site::SeenRow;
+use kontor_core::time::SiteTime;
 use kontor_core::view::{View, ViewError, row};
 
 use crate::limits::FOREIGN_ENTRIES_PER_WRITE;
@@ -174,6 +175,11 @@ impl Foreign {
     /// What is known of each journal.
     pub(crate) fn journals(&self) -> impl Iterator<Item = (&SiteId, &ForeignJournal)> {
         self.journals.iter()
+    }
+
+    /// Site time of the last group of each that is folded.
+    pub(crate) fn heard(&self) -> Vec<(SiteId, SiteTime)> {
+        self.journals.iter().map(|(site, journal)| (site.clone(), journal.folded.time)).collect()
     }
 
     /// Reads a journal no further.

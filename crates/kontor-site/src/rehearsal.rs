@@ -28,7 +28,13 @@ impl Rehearsal {
 
     /// What would happen if this were asked for now, after all that was rehearsed before.
     pub fn decide(&mut self, command: &Command) -> Result<Vec<Event>, NotDone> {
-        let context = Context { now: self.now, site: &self.here, fresh_id: [0; 16], earliest_due: SiteTime::default() };
+        let context = Context {
+            now: self.now,
+            site: &self.here,
+            fresh_id: [0; 16],
+            earliest_due: SiteTime::default(),
+            heard: &[],
+        };
         let mut rows = Overlay::with(&self.rows, std::mem::take(&mut self.changes));
         let decided = decide::events(&rows, command, context);
         let done = match decided {

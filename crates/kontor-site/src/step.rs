@@ -379,6 +379,7 @@ impl<V: View> Step<V> {
             seq: self.end.seq + 1,
             now: now.max(self.end.time),
             earliest_due: self.due.first().map_or(SiteTime::NEVER, |(at, _)| *at),
+            heard: self.foreign.heard(),
         };
         let mut answers = Vec::new();
         let mut own = Vec::new();
@@ -473,6 +474,7 @@ struct Draft<'s> {
     seq: u64,
     now: SiteTime,
     earliest_due: SiteTime,
+    heard: Vec<(SiteId, SiteTime)>,
 }
 
 impl Draft<'_> {
@@ -506,6 +508,7 @@ impl Draft<'_> {
             site: &self.writer.site,
             fresh_id: request.fresh_id,
             earliest_due: self.earliest_due,
+            heard: &self.heard,
         };
         let events = match decide::decide(&self.rows, request, context) {
             Ok(Decision::Events(events)) => events,

@@ -438,7 +438,7 @@ impl Books {
         let (actor, request_id) = (Actor::parse("key:test").unwrap(), RequestId::parse("r1").unwrap());
         let request = Request { command, actor, request_id, idempotency, fresh_id: [7; 16] };
         let (now, site) = (self.now, &self.site);
-        let context = Context { now, site, fresh_id: [7; 16], earliest_due: SiteTime(0) };
+        let context = Context { now, site, fresh_id: [7; 16], earliest_due: SiteTime(0), heard: &[] };
         let Decision::Events(events) = decide(&self.rows, &request, context).unwrap() else { panic!("done before") };
         self.entries(vec![Entry { idempotency, ..entry(events) }], |_| {});
     }

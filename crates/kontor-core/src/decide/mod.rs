@@ -7,6 +7,7 @@ mod all;
 mod catalog;
 mod jobs;
 mod locations;
+mod quota;
 mod reservations;
 mod stock;
 mod stock_jobs;
@@ -83,6 +84,9 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::StartDay => rules.start_day(),
         Command::ExpectVersion { sku, location, version } => rules.expect_version(sku, location, *version),
         Command::All(commands) => rules.all(commands),
+        Command::DescribeSite { kind } => rules.describe_site(*kind),
+        Command::TendQuota { items } => rules.tend_quota(items),
+        Command::BorrowQuota { sku, location, missing } => rules.borrow_quota(sku, location, *missing),
     }
 }
 

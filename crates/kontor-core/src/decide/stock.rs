@@ -9,7 +9,7 @@ use crate::movement::{MovementKind, UsedReference};
 use crate::product::{Item, Policy};
 use crate::refusal::{Refusal, Stop};
 use crate::reservation::{Reservation, ReservationStatus};
-use crate::stock::{Level, StockRow};
+use crate::stock::{Level, StockRow, elsewhere, parties, sellable};
 use crate::time::SiteTime;
 use crate::view::{row, rows_of_sites};
 
@@ -184,12 +184,16 @@ impl Rules<'_> {
 
     /// The level of an item at a location whose books are kept here.
     pub(super) fn level(self, sku: &Sku, location: &LocationId) -> Result<Level, Stop> {
-        self.level_at(sku, location, self.context.site)
+        let rows = rows_of_sites::<StockRow>(self.view, (sku, location))?;
+        Ok(Level::of(&rows, self.context.site, self.context.site))
     }
 
-    fn level_at(self, sku: &Sku, location: &LocationId, home: &SiteId) -> Result<Level, Stop> {
-        let rows = rows_of_sites::<StockRow>(self.view, (sku, location))?;
-        Ok(Level::of(&rows, home, self.context.site))
+    /// The time up to which all have been heard that could promise units here, as far as is known.
+    fn heard_of_all(self, rows: &[(SiteId, StockRow)], home: &SiteId) -> SiteTime {
+        let have = parties(rows).into_iter().filter(|site| *site != self.context.site);
+        let have = have.filter(|site| sellable(rows, home, site) > 0);
+        let heard = |site: &SiteId| self.context.heard.iter().find(|(of, _)| of == site).map(|(_, at)| *at);
+        have.filter_map(heard).min().unwrap_or_default()
     }
 
     /// The papers of a movement, whose reference must be new. Asked before whether there is enough:
@@ -248,7 +252,9 @@ impl<'a> Room<'a> {
     /// Makes room for `item.quantity` units of an item, or refuses. Answers the level before that.
     pub(super) fn for_units(&mut self, item: &Demand, for_sale: &Item, home: &SiteId) -> Result<Level, Stop> {
         let backorder = if *home == *self.rules.context.site { signed(for_sale.selling.backorder_limit) } else { 0 };
-        let before = self.rules.level_at(&item.sku, &item.location, home)?;
+        let here = self.rules.context.site;
+        let rows = rows_of_sites::<StockRow>(self.rules.view, (&item.sku, &item.location))?;
+        let before = Level::of(&rows, home, here);
         if !for_sale.selling.policy.refuses() {
             return Ok(before);
         }
@@ -261,6 +267,11 @@ impl<'a> Room<'a> {
         if signed(item.quantity) > level.sellable_here + backorder {
             let (sku, location, wanted) = (item.sku.clone(), item.location.clone(), item.quantity);
             let available = (level.sellable_here + backorder).max(0);
+            let elsewhere = elsewhere(&rows, home, here);
+            if elsewhere > 0 {
+                let as_of = self.rules.heard_of_all(&rows, home);
+                return Err(Refusal::QuotaExhaustedHere { sku, location, wanted, available, elsewhere, as_of }.into());
+            }
             return Err(Refusal::InsufficientStock { sku, location, wanted, available }.into());
         }
         Ok(before)

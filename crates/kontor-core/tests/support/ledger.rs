@@ -8,6 +8,7 @@ use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::quantity::Quantity;
 use kontor_core::refusal::{Fact, Refusal};
+use kontor_core::site::SiteKind;
 use kontor_core::text::{Reason, Reference, Title};
 use kontor_core::time::SiteTime;
 
@@ -172,6 +173,12 @@ fn command(words: &[&str]) -> Command {
         "commit" => Command::Commit { id: hold(words[1]) },
         "release" => Command::Release { id: hold(words[1]) },
         "start-day" => Command::StartDay,
+        "be-a-store" => Command::DescribeSite { kind: SiteKind::Store },
+        "tend" => Command::TendQuota { items: vec![item(words[1])] },
+        "borrow" => {
+            let (sku, location) = item(words[2]);
+            Command::BorrowQuota { sku, location, missing: words[1].parse().expect("a number") }
+        }
         "expect-version" => {
             let (sku, location) = item(words[2]);
             Command::ExpectVersion { sku, location, version: words[1].parse().expect("a number") }
@@ -227,7 +234,7 @@ fn hold_name(id: ReservationId) -> String {
 }
 
 /// `2d`, `15m`, `14m59s999ms`: since the story's first midnight.
-fn moment(text: &str) -> SiteTime {
+pub(crate) fn moment(text: &str) -> SiteTime {
     SiteTime(DAY_ONE * DAY_MS).plus(span(text))
 }
 
@@ -301,6 +308,13 @@ fn told(event: &Event) -> String {
         Event::LocationRenamed { id, name } => format!("{id} is called {name}"),
         Event::DayStarted { day } => format!("day {}", day - DAY_ONE),
         Event::KeyCreated { id, .. } => format!("key {id}"),
+        Event::SiteDescribed { kind } => format!("is a {kind:?}").to_lowercase(),
+        Event::QuotaAsked { sku, of, ask, .. } if ask.wanted > 0 => {
+            format!("asks {of} for {} {sku} in all, {} for a buyer", ask.units, ask.wanted)
+        }
+        Event::QuotaAsked { sku, of, ask, .. } => format!("asks {of} for {} {sku} in all", ask.units),
+        Event::QuotaGranted { sku, to, units, .. } => format!("gives {to} {units} {sku} in all"),
+        Event::QuotaDeclined { sku, to, units, .. } => format!("declines {to} {units} {sku} in all"),
     }
 }
 
@@ -331,6 +345,7 @@ fn no(refusal: &Refusal) -> String {
             ("position", _) => return None,
             (name, Fact::Text(text)) => format!("{name} {text}"),
             (name, Fact::Number(number)) => format!("{name} {number}"),
+            (name, Fact::Time(at)) => format!("{name} {}", spell(at)),
         })
     });
     let facts: Vec<String> = facts.collect();

@@ -145,13 +145,15 @@ pub(crate) struct Shop {
     pub(crate) now: SiteTime,
     /// Encoded groups, in order.
     pub(crate) journal: Vec<Vec<u8>>,
+    /// Site time of the last group read of each other site.
+    pub(crate) heard: Vec<(SiteId, SiteTime)>,
 }
 
 impl Shop {
     /// A site among others whose journals its tables may fold.
     pub(crate) fn among(name: &str, sites: &[&str]) -> Self {
         let now = SiteTime(DAY_ONE * DAY_MS);
-        Self { site: site(name), tables: Tables::new(sites), now, journal: Vec::new() }
+        Self { site: site(name), tables: Tables::new(sites), now, journal: Vec::new(), heard: Vec::new() }
     }
 
     /// The only site there is.
@@ -164,7 +166,8 @@ impl Shop {
         fresh_id[8..].copy_from_slice(&(self.journal.len() as u64).to_be_bytes());
         let (actor, request_id) = (Actor::parse("key:till").expect("an actor"), request_id("r-1"));
         let request = Request { command, actor, request_id, idempotency, fresh_id };
-        let context = Context { now: self.now, site: &self.site, fresh_id, earliest_due: SiteTime(0) };
+        let context =
+            Context { now: self.now, site: &self.site, fresh_id, earliest_due: SiteTime(0), heard: &self.heard };
         decide(&self.tables, &request, context)
     }
 

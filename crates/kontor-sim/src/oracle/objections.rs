@@ -128,6 +128,7 @@ impl Shop {
             Command::StartJob { .. } | Command::BookStock { .. } => {}
             Command::FinishJob { .. } | Command::UndoJob { .. } => {}
             Command::ExpectVersion { .. } | Command::All(_) => {}
+            Command::DescribeSite { .. } | Command::TendQuota { .. } | Command::BorrowQuota { .. } => {}
         }
         found
     }

@@ -37,7 +37,8 @@ impl Shop {
 
     fn done(&mut self, command: &Command) {
         self.entries += 1;
-        let context = Context { now: NOW, site: &self.site, fresh_id: [0; 16], earliest_due: SiteTime::NEVER };
+        let context =
+            Context { now: NOW, site: &self.site, fresh_id: [0; 16], earliest_due: SiteTime::NEVER, heard: &[] };
         let events = decide::events(&self.rows, command, context).unwrap();
         let (actor, request_id) = (Actor::timer(), RequestId::parse("r").unwrap());
         let entry = Entry { actor, request_id, idempotency: None, events };

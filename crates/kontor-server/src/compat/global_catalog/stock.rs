@@ -65,7 +65,7 @@ pub(super) async fn add(State(app): State<App>, sent: Sent) -> Result<Response, 
         if !commands.is_empty() {
             match app.submit(&asked, Command::All(commands)).await {
                 Ok(_) => {}
-                Err(problem) if [Code::InsufficientStock, Code::InsufficientOnHand].contains(&problem.code()) => {
+                Err(problem) if SHORT.contains(&problem.code()) => {
                     let detail = json!({"detail": problem.said()});
                     return answer(StatusCode::CONFLICT, &detail).map(Some);
                 }
@@ -130,3 +130,6 @@ fn item(reader: &Reader, name: &str, location: &LocationId) -> Result<Option<(Va
 fn sort_key(level: &LocationLevel) -> String {
     format!("INV#{}#{}", level.location, level.home)
 }
+
+/// What it is called when there is too little.
+const SHORT: [Code; 3] = [Code::InsufficientStock, Code::QuotaExhaustedHere, Code::InsufficientOnHand];

@@ -158,7 +158,9 @@ async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -> Result<Ou
         Ok(done) => told(app, &sku, seen, &done).await.map_err(Problem::after_write),
         Err(problem) => match problem.code() {
             Code::ExpectedMismatch => conflict(now(app, &sku).await?),
-            Code::InsufficientStock | Code::InsufficientOnHand => short(now(app, &sku).await?),
+            Code::InsufficientStock | Code::QuotaExhaustedHere | Code::InsufficientOnHand => {
+                short(now(app, &sku).await?)
+            }
             // Nothing was ever there.
             Code::UnknownLocation => match now(app, &sku).await? {
                 Some(now) if now.version != seen => conflict(Some(now)),

@@ -1,15 +1,17 @@
 //! Why a SKU can or cannot be sold: the arithmetic with its numbers, in sentences.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use kontor_api::stock::{ExplainedLocation, Explanation, Hold, SiteBooks};
+use kontor_api::stock::{Ask, ExplainedLocation, Explanation, Grant, Hold, SiteBooks};
 use kontor_api::{Code, path};
 use kontor_core::id::{LocationId, ReservationId, SiteId, Sku};
 use kontor_core::limits::QUANTITY_MAX;
 use kontor_core::product::{Item, Status};
 use kontor_core::refusal::Refusal;
-use kontor_core::stock::{Level, quota};
+use kontor_core::stock::{Level, elsewhere, open, parties, quota, sellable};
 use kontor_core::time::SiteTime;
 use kontor_site::reader::{HeldUnits, LocationLevel, Reader};
 use serde::Deserialize;
@@ -107,7 +109,7 @@ impl Asked {
                 wanted: self.quantity,
                 promisable: verdict.promisable,
                 sentences: sentences(&stock.item, at, here, &verdict, self.quantity),
-                sites: books(at),
+                sites: books(at)?,
                 holds,
                 more_holds,
                 at_risk: at_risk.iter().map(ReservationId::to_string).collect(),
@@ -193,6 +195,8 @@ fn place(text: &str) -> Option<(SiteTime, ReservationId)> {
 /// What a reservation would be told.
 struct Verdict {
     promisable: i64,
+    /// Units that other sites hold, as far as was read.
+    elsewhere: u64,
     code: Option<Code>,
 }
 
@@ -203,13 +207,15 @@ impl Verdict {
         let promisable = at.level.sellable_here.saturating_add(backorder).max(0);
         let wanted = i64::try_from(quantity).unwrap_or(i64::MAX);
         let refuses = item.selling.policy.refuses();
+        let elsewhere = elsewhere(&at.rows, &at.home, here);
         let code = match item.status {
             Status::Archived => Some(Code::ProductArchived),
             Status::Draft => Some(Code::ProductDraft),
+            Status::Active if refuses && wanted > promisable && elsewhere > 0 => Some(Code::QuotaExhaustedHere),
             Status::Active if refuses && wanted > promisable => Some(Code::InsufficientStock),
             Status::Active => None,
         };
-        Self { promisable, code }
+        Self { promisable, elsewhere, code }
     }
 }
 
@@ -238,6 +244,17 @@ fn sentences(item: &Item, at: &LocationLevel, here: &SiteId, verdict: &Verdict, 
     if level.sellable_here != level.available {
         said.push(format!("Site {here} may promise {} of them.", level.sellable_here));
     }
+    for (site, row) in rows {
+        let given = row.granted.iter().filter(|(_, units)| **units > 0);
+        said.extend(given.map(|(to, units)| format!("Site {site} has given {units} of its share to {to}.")));
+        let asked = row.asked.keys().map(|of| (of, open(rows, site, of))).filter(|(_, units)| *units > 0);
+        said.extend(
+            asked.map(|(of, units)| format!("Site {site} has asked {of} for {units} and waits for an answer.")),
+        );
+    }
+    if verdict.elsewhere > 0 {
+        said.push(format!("Other sites may promise {}, as far as is known here.", verdict.elsewhere));
+    }
     if level.shortage > 0 {
         said.push(format!("{} units are promised that are not there.", level.shortage));
     }
@@ -261,17 +278,38 @@ fn sentences(item: &Item, at: &LocationLevel, here: &SiteId, verdict: &Verdict, 
     said
 }
 
-fn books(at: &LocationLevel) -> Vec<SiteBooks> {
-    let books = at.rows.iter().map(|(site, row)| SiteBooks {
-        site: site.to_string(),
-        received: row.received,
-        shipped: row.shipped,
-        written_off: row.written_off,
-        reserved: row.reserved,
-        sold: row.sold,
-        unsold: row.unsold,
-        granted: row.granted.values().sum(),
-        quota: quota(&at.rows, &at.home, site),
+/// The books of every site that has a part in the shelf.
+fn books(at: &LocationLevel) -> Result<Vec<SiteBooks>, Problem> {
+    let row_of = |site: &SiteId| at.rows.iter().find(|(of, _)| of == site).map(|(_, row)| row);
+    let books = parties(&at.rows).into_iter().map(|site| {
+        let row = row_of(site).cloned().unwrap_or_default();
+        let grants = row.granted.iter().map(|(to, units)| Grant { to: to.to_string(), units: *units });
+        let asks = row.asked.iter().map(|(of, ask)| {
+            let units = |of: Option<&BTreeMap<SiteId, u64>>| of.and_then(|of| of.get(site)).copied().unwrap_or(0);
+            let donor = row_of(of);
+            Ok(Ask {
+                of: of.to_string(),
+                units: ask.units,
+                granted: units(donor.map(|row| &row.granted)),
+                declined: units(donor.map(|row| &row.declined)),
+                open: open(&at.rows, site, of),
+                until: convert::time(ask.until)?,
+            })
+        });
+        Ok(SiteBooks {
+            site: site.to_string(),
+            received: row.received,
+            shipped: row.shipped,
+            written_off: row.written_off,
+            reserved: row.reserved,
+            sold: row.sold,
+            unsold: row.unsold,
+            granted: row.granted.values().sum(),
+            quota: quota(&at.rows, &at.home, site),
+            sellable: sellable(&at.rows, &at.home, site),
+            grants: grants.collect(),
+            asks: asks.collect::<Result<_, Problem>>()?,
+        })
     });
     books.collect()
 }
