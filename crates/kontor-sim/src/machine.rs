@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kontor_core::command::Request;
 use kontor_core::fold;
-use kontor_core::group;
+use kontor_core::group::{self, GroupError};
 use kontor_core::id::{RequestId, SiteId};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{TABLE_NAMES, Table, decode, encode};
@@ -16,8 +16,8 @@ use kontor_core::stock::StockRow;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::Timekeeper;
 use kontor_site::copies::Copy;
-use kontor_site::foreign::NotFolded;
-use kontor_site::recover::{self, RecoverError, recover, recover_foreign};
+use kontor_site::foreign::{ForeignGroup, NotFolded};
+use kontor_site::recover::{self, RecoverError, Terms, Unread, recover, recover_others};
 use kontor_site::rows::{WriterRows, in_memory};
 use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
@@ -37,6 +37,9 @@ pub(crate) struct Clocks {
     /// What the wall shows.
     pub(crate) wall_ms: u64,
 }
+
+/// Groups of another site that were kept and not folded, because they build on others that were not there.
+type Early = (SiteId, Vec<Result<ForeignGroup, GroupError>>);
 
 /// Whom to tell.
 #[derive(Debug, Clone)]
@@ -176,7 +179,7 @@ impl Machine {
         if self.plant != Some(Plant::StopShort) {
             same("a start folds the whole journal", &self.disk.end(), &end.seq)?;
         }
-        self.recover_others(&rows)?;
+        let early = self.fold_copies(&rows)?;
         oracle.compare_all(&rows)?;
         self.images.push(copy(&tables));
         if end.term == 0 {
@@ -185,7 +188,8 @@ impl Machine {
         let time = end.time;
         let nonce = self.chance.within(0..u64::MAX);
         let writer = Writer { site: self.site.clone(), term: 1, epoch: self.boot, nonce };
-        let step = Step::new(rows, writer, end).map_err(|error| broken("a site can start", "a step", error))?;
+        let mut step = Step::new(rows, writer, end).map_err(|error| broken("a site can start", "a step", error))?;
+        early.into_iter().for_each(|(site, groups)| step.arrives_early(&site, groups));
         let mut keeper = Timekeeper::start(time, 0, clocks.wall_ms);
         let started_at = keeper.advance(0, clocks.wall_ms);
         if started_at < time {
@@ -219,12 +223,20 @@ impl Machine {
     }
 
     /// Folds what is kept of other sites. All that own groups say to have seen must be among it.
-    fn recover_others(&self, rows: &WriterRows) -> Kept {
-        for (site, disk) in &self.copies {
-            let folded = recover_foreign(rows, site, &vec![(1, Arc::new(disk.clone()) as _)]);
-            let folded = folded.map_err(|error| broken("a start finds what was kept", "rows", error))?;
-            let kept = (disk.end(), None);
-            same("a start folds what is kept of other sites", &kept, &(folded.0.seq, folded.1))?;
+    fn fold_copies(&self, rows: &WriterRows) -> Kept<Vec<Early>> {
+        let kept: Vec<(SiteId, Terms)> =
+            self.copies.iter().map(|(site, disk)| (site.clone(), vec![(1, Arc::new(disk.clone()) as _)])).collect();
+        let recovered = recover_others(rows, &self.site, &kept);
+        let recovered = recovered.map_err(|error| broken("a start finds what was kept", "rows", error))?;
+        let mut early = Vec::new();
+        for ((site, terms), (at, unread)) in kept.into_iter().zip(recovered) {
+            if unread == Some(Unread::Early) {
+                let groups = recover::unread(site, &terms, &at);
+                early.push(groups.map_err(|error| broken("a start finds what was kept", "groups", error))?);
+                continue;
+            }
+            let end = self.copies.get(&site).map_or(0, JournalReader::end);
+            same("a start folds what is kept of other sites", &(end, None), &(at.seq, unread))?;
         }
         for (_, bytes) in self.groups()? {
             let header =
@@ -235,7 +247,7 @@ impl Machine {
                 same("what a group says to have seen is kept", &Some(seen.digest), &there)?;
             }
         }
-        Ok(())
+        Ok(early)
     }
 
     /// The groups that are durable.
@@ -487,7 +499,7 @@ impl Machine {
         let fresh = WriterRows::new(in_memory(), self.sites());
         let end = recover(&fresh, &self.site, &vec![(1, Arc::new(self.disk.clone()) as _)], |_| {});
         end.map_err(|error| broken("a journal can be folded again", "rows", error))?;
-        self.recover_others(&fresh)?;
+        self.fold_copies(&fresh)?;
         for (table, name) in (0..).zip(TABLE_NAMES) {
             let (found, expected) = (dump(rows.tables(), table), dump(fresh.tables(), table));
             if found != expected {

@@ -105,18 +105,51 @@ pub fn follows(at: &Folded, site: &SiteId, group: &ForeignGroup) -> Result<(), N
     }
 }
 
-/// Folds a group on top of rows. If it cannot be, they stay as they were.
-pub(crate) fn fold_group(rows: &mut Overlay<'_>, group: &Group) -> Result<(), String> {
+/// Why a group was not folded. The rows are as they were.
+pub(crate) enum Unfolded {
+    /// It cannot be, or means what no group of its site may mean.
+    Stopped(String),
+    /// It would be a lie by what is known here, and its writer had seen more.
+    TooEarly,
+}
+
+/// Folds a group on top of rows, and judges it. If it cannot be folded, or does what its site may not do,
+/// they stay as they were. `folded` says how far the journals of other sites are folded into the rows; a
+/// group is condemned only when everything has been read that its writer had seen.
+pub(crate) fn fold_group(
+    rows: &mut Overlay<'_>,
+    here: &SiteId,
+    group: &Group,
+    folded: impl Fn(&SiteId) -> Option<(u32, u64)>,
+) -> Result<(), Unfolded> {
     rows.attempt();
-    let folded = catch_unwind(AssertUnwindSafe(|| fold::fold(rows, group)));
+    let judged = catch_unwind(AssertUnwindSafe(|| fold::fold_judged(rows, group)));
     let header = &group.header;
-    let why = match folded {
-        Ok(Ok(())) => return Ok(()),
+    let why = match judged {
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Ok(Some(breach))) => {
+            rows.take_back();
+            let has_read = |site: &SiteId, seen: (u32, u64)| site == here || folded(site).is_some_and(|at| at >= seen);
+            let seen_now = header.seen.iter().all(|seen| has_read(&seen.site, (seen.term, seen.seq)));
+            let others = rows.sites().iter().filter(|site| **site != header.site);
+            let seen_before = others.map(|site| {
+                let seen = row::<SeenRow>(&*rows, &header.site, site)?;
+                Ok::<_, ViewError>(seen.is_none_or(|seen| has_read(site, (seen.term, seen.seq))))
+            });
+            let seen_before = seen_before.collect::<Result<Vec<_>, _>>();
+            return match seen_before {
+                Ok(before) if seen_now && before.iter().all(|read| *read) => {
+                    Err(Unfolded::Stopped(format!("group {} of term {}: {breach}", header.seq, header.term)))
+                }
+                Ok(_) => Err(Unfolded::TooEarly),
+                Err(error) => Err(Unfolded::Stopped(error.to_string())),
+            };
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "a rule broke; this is a defect of the program or of its writer".into(),
     };
     rows.take_back();
-    Err(format!("group {} of term {} cannot be folded: {why}", header.seq, header.term))
+    Err(Unfolded::Stopped(format!("group {} of term {} cannot be folded: {why}", header.seq, header.term)))
 }
 
 /// What is known of another site's journal.
@@ -142,6 +175,8 @@ struct Arrival {
     ticket: u64,
     site: SiteId,
     groups: VecDeque<Result<ForeignGroup, GroupError>>,
+    /// Its next group builds on groups of other sites that have not been read.
+    is_early: bool,
 }
 
 /// What came of folding a part of what has arrived.
@@ -169,6 +204,7 @@ impl Foreign {
         let folded = folded.map_or(Ok(Folded::start()), |bytes| Folded::decode(&bytes))?;
         let said = row::<SeenRow>(rows, here, site)?.map_or((0, 0), |seen| (seen.term, seen.seq));
         self.journals.insert(site.clone(), ForeignJournal { folded, stopped: None, said });
+        self.arrived.iter_mut().for_each(|arrival| arrival.is_early = false);
         Ok(())
     }
 
@@ -192,12 +228,18 @@ impl Foreign {
     }
 
     pub(crate) fn arrive(&mut self, ticket: u64, site: SiteId, groups: Vec<Result<ForeignGroup, GroupError>>) {
-        self.arrived.push_back(Arrival { ticket, site, groups: groups.into() });
+        self.arrived.push_back(Arrival { ticket, site, groups: groups.into(), is_early: false });
     }
 
-    /// Whether something waits to be folded.
+    /// Whether something waits that can be folded.
     pub(crate) fn waits(&self) -> bool {
-        !self.arrived.is_empty()
+        self.next().is_some()
+    }
+
+    /// The place of what came first and can be folded: nothing overtakes what came before it of its journal.
+    fn next(&self) -> Option<usize> {
+        let early = |site: &SiteId| self.arrived.iter().any(|arrival| arrival.is_early && arrival.site == *site);
+        self.arrived.iter().position(|arrival| !early(&arrival.site))
     }
 
     /// What own groups have not said yet: how far each journal is folded by now.
@@ -228,25 +270,37 @@ impl Foreign {
     }
 
     /// Folds what came first, as much of it as does not keep buyers waiting.
-    pub(crate) fn fold_some(&mut self, rows: &dyn View) -> Folding {
-        let Some(mut arrival) = self.arrived.pop_front() else { return Folding { write: None, read: None } };
+    pub(crate) fn fold_some(&mut self, rows: &dyn View, here: &SiteId) -> Folding {
+        let Some(place) = self.next() else { return Folding { write: None, read: None } };
+        let Some(mut arrival) = self.arrived.remove(place) else { return Folding { write: None, read: None } };
         let (ticket, site) = (arrival.ticket, arrival.site.clone());
         let told = |result| Some(Read { ticket, result });
+        let upto: BTreeMap<SiteId, (u32, u64)> =
+            self.journals.iter().map(|(site, it)| (site.clone(), (it.folded.term, it.folded.seq))).collect();
         let Some(journal) = self.journals.get_mut(&site) else {
             return Folding { write: None, read: told(Err((Folded::start(), NotFolded::NotRead))) };
         };
         let (mut overlay, mut groups, mut entries) = (Overlay::new(rows), 0, 0);
         let before = journal.folded.clone();
         let mut trouble = journal.stopped.clone().map(NotFolded::Stopped);
-        while trouble.is_none() && entries < FOREIGN_ENTRIES_PER_WRITE {
+        while trouble.is_none() && !arrival.is_early && entries < FOREIGN_ENTRIES_PER_WRITE {
             let Some(group) = arrival.groups.pop_front() else { break };
-            let folded = group.map_err(NotFolded::from).and_then(|group| {
+            let next = group.map_err(NotFolded::from).and_then(|group| {
                 follows(&journal.folded, &site, &group)?;
-                fold_group(&mut overlay, &group.group).map_err(NotFolded::Stopped)?;
                 Ok(group)
             });
+            let folded =
+                next.and_then(|group| match fold_group(&mut overlay, here, &group.group, |of| upto.get(of).copied()) {
+                    Ok(()) => Ok(Some(group)),
+                    Err(Unfolded::Stopped(why)) => Err(NotFolded::Stopped(why)),
+                    Err(Unfolded::TooEarly) => {
+                        arrival.groups.push_front(Ok(group));
+                        Ok(None)
+                    }
+                });
             match folded {
-                Ok(group) => {
+                Ok(None) => arrival.is_early = true,
+                Ok(Some(group)) => {
                     groups += 1;
                     entries += group.group.entries.len();
                     journal.folded = group.folded();
@@ -264,11 +318,15 @@ impl Foreign {
             let why = why.clone();
             self.stop(&site, why);
         }
+        if after != before {
+            // Others may have waited for that.
+            self.arrived.iter_mut().for_each(|arrival| arrival.is_early = false);
+        }
         let read = match trouble {
             Some(trouble) => told(Err((after.clone(), trouble))),
             None if arrival.groups.is_empty() => told(Ok(after.clone())),
             None => {
-                self.arrived.push_front(arrival);
+                self.arrived.insert(place, arrival);
                 None
             }
         };

@@ -22,6 +22,7 @@ mod rehearsal;
 mod reserve;
 pub mod rows;
 pub mod search;
+mod shares;
 pub mod site;
 pub mod step;
 mod writer;

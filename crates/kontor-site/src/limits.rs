@@ -49,6 +49,13 @@ pub const CLOCK_STEP_MS_MAX: u64 = 2_000;
 /// How long the timer rests after the journal or the tables gave it nothing.
 pub const TIMER_REST_MS: u64 = 1_000;
 
+/// How long a site rests between two looks at the shares of shelves: nobody waits for them but other sites,
+/// and half a per cent of the writer's time is theirs.
+pub const QUOTA_TICK_MS: u64 = 10;
+
+/// Shelves that wait to be seen to. When more have changed, all are looked at, one after the other.
+pub const QUOTA_WAITING_MAX: usize = 10_000;
+
 /// Rows that one page of a search reads before it ends early: some 20 ms of work. Whoever looks for what
 /// is rare among what is common pages on.
 pub const SEARCH_ROWS_MAX: usize = 4_000;

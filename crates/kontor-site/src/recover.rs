@@ -1,5 +1,6 @@
 //! From a journal to rows: resuming where the tables stopped, or from the first group.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kontor_core::fold;
@@ -7,11 +8,11 @@ use kontor_core::group::{self, GroupError};
 use kontor_core::id::SiteId;
 use kontor_core::overlay::Overlay;
 use kontor_core::record::Table;
-use kontor_core::view::ViewError;
+use kontor_core::view::{View as _, ViewError};
 use kontor_storage::journal::{JournalReader, ReadError};
 use kontor_storage::tables::{Tables, TablesError};
 
-use crate::foreign::{ForeignGroup, NotFolded, fold_group, follows};
+use crate::foreign::{ForeignGroup, NotFolded, Unfolded, fold_group, follows};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::rows::{WriterRows, of};
 use crate::step::Folded;
@@ -126,13 +127,53 @@ pub fn recover(
     Ok(at)
 }
 
-/// Folds what is kept of another site's journal and the tables have not. Returns how far it is folded,
-/// and why no further, if it is not folded to its end: that stops nothing else.
-pub fn recover_foreign(
+/// Why a journal is not folded to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// It is read no further until somebody has looked.
+    Stopped(String),
+    /// What comes next builds on groups of other sites that are not kept here yet.
+    Early,
+}
+
+/// Folds what is kept of other sites' journals and the tables have not. Returns how far each is folded, and
+/// why no further, if it is not folded to its end: that stops nothing else.
+///
+/// Journals build on each other: one goes on when another has come far enough.
+pub fn recover_others(
     rows: &WriterRows,
+    here: &SiteId,
+    journals: &[(SiteId, Terms)],
+) -> Result<Vec<(Folded, Option<Unread>)>, RecoverError> {
+    let mut found: Vec<(Folded, Option<Unread>)> = Vec::new();
+    loop {
+        let before = found;
+        found = Vec::with_capacity(journals.len());
+        for (at, (site, terms)) in journals.iter().enumerate() {
+            found.push(match before.get(at) {
+                // It was told once, and would be told again.
+                Some(stopped @ (_, Some(Unread::Stopped(_)))) => stopped.clone(),
+                _ => recover_foreign(rows, here, site, terms)?,
+            });
+        }
+        if found == before {
+            return Ok(found);
+        }
+    }
+}
+
+/// Folds what is kept of one journal, as far as what is folded of the others allows.
+fn recover_foreign(
+    rows: &WriterRows,
+    here: &SiteId,
     site: &SiteId,
     terms: &Terms,
-) -> Result<(Folded, Option<String>), RecoverError> {
+) -> Result<(Folded, Option<Unread>), RecoverError> {
+    let mut upto = BTreeMap::new();
+    for other in rows.sites() {
+        let Folded { term, seq, .. } = folded(rows.tables(), other)?;
+        upto.insert(other.clone(), (term, seq));
+    }
     let mut at = folded(rows.tables(), site)?;
     for (term, journal) in terms {
         let mut seq = match term.cmp(&at.term) {
@@ -143,18 +184,23 @@ pub fn recover_foreign(
         while seq < journal.end() {
             let groups = match journal.read(seq, RECOVER_GROUPS_PER_WRITE, 16 << 20) {
                 Ok(groups) => groups,
-                Err(error) => return Ok((at, Some(error.to_string()))),
+                Err(error) => return Ok((at, Some(Unread::Stopped(error.to_string())))),
             };
             let Some((last, _)) = groups.last() else { break };
             seq = *last;
             let (mut batch, mut trouble, before) = (Overlay::new(rows), None, at.clone());
             for (_, bytes) in &groups {
-                let folded = ForeignGroup::read(bytes).map_err(|error| error.to_string()).and_then(|group| {
-                    match follows(&at, site, &group) {
-                        Ok(()) => fold_group(&mut batch, &group.group)?,
-                        Err(NotFolded::Stopped(why)) => return Err(why),
-                        Err(not_folded) => return Err(format!("what is kept of it is damaged: {not_folded}")),
-                    }
+                let group = ForeignGroup::read(bytes).map_err(|error| Unread::Stopped(error.to_string()));
+                let folded = group.and_then(|group| {
+                    follows(&at, site, &group).map_err(|not_folded| match not_folded {
+                        NotFolded::Stopped(why) => Unread::Stopped(why),
+                        not_folded => Unread::Stopped(format!("what is kept of it is damaged: {not_folded}")),
+                    })?;
+                    let done = fold_group(&mut batch, here, &group.group, |of| upto.get(of).copied());
+                    done.map_err(|why| match why {
+                        Unfolded::Stopped(why) => Unread::Stopped(why),
+                        Unfolded::TooEarly => Unread::Early,
+                    })?;
                     Ok(group.folded())
                 });
                 match folded {
@@ -174,6 +220,21 @@ pub fn recover_foreign(
         }
     }
     Ok((at, None))
+}
+
+/// What is kept of a journal after what is folded of it.
+pub fn unread(
+    site: SiteId,
+    terms: &Terms,
+    at: &Folded,
+) -> Result<(SiteId, Vec<Result<ForeignGroup, GroupError>>), RecoverError> {
+    let mut groups = Vec::new();
+    for (term, journal) in terms.iter().filter(|(term, _)| *term >= at.term) {
+        let after = if *term == at.term { at.seq } else { 0 };
+        let kept = journal.read(after, usize::MAX, usize::MAX)?;
+        groups.extend(kept.iter().map(|(_, bytes)| ForeignGroup::read(bytes)));
+    }
+    Ok((site, groups))
 }
 
 /// How far the tables have been folded.

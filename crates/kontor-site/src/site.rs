@@ -25,7 +25,7 @@ use crate::feed::{Feed, FeedError};
 use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::{FEED_BYTES_MAX, QUEUE_MAX};
 use crate::reader::Reader;
-use crate::recover::{self, Progress, RecoverError, Terms};
+use crate::recover::{self, Progress, RecoverError, Terms, Unread};
 use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
 use crate::rows::{SnapshotRows, WriterRows};
@@ -200,14 +200,22 @@ impl Site {
         let rows = WriterRows::new(tables.clone(), sites.clone());
         let mut end = recover::recover(&rows, &id, &terms, progress)?;
         let mut stopped_journals = Vec::new();
+        let mut kept = Vec::new();
         for peer in &sites[1..] {
             // What cannot be read of another site stops its journal alone.
-            let kept = copies.open(peer).map(|copy| lock(&copy).readers());
-            let stopped = match kept {
-                Ok(terms) => recover::recover_foreign(&rows, peer, &terms)?.1,
-                Err(error) => Some(writer::with_causes(&error)),
-            };
-            stopped_journals.extend(stopped.map(|why| (peer.clone(), why)));
+            match copies.open(peer).map(|copy| lock(&copy).readers()) {
+                Ok(terms) => kept.push((peer.clone(), terms)),
+                Err(error) => stopped_journals.push((peer.clone(), writer::with_causes(&error))),
+            }
+        }
+        let mut early = Vec::new();
+        let recovered = recover::recover_others(&rows, &id, &kept)?;
+        for ((peer, terms), (at, unread)) in kept.into_iter().zip(recovered) {
+            match unread {
+                None => {}
+                Some(Unread::Stopped(why)) => stopped_journals.push((peer, why)),
+                Some(Unread::Early) => early.push(recover::unread(peer, &terms, &at)?),
+            }
         }
         if end.term < term {
             // The first group of a term follows the last group of the term before.
@@ -219,6 +227,7 @@ impl Site {
         let position = end.position();
         let mut step = Step::new(rows, writer, end).map_err(RecoverError::from)?;
         stopped_journals.into_iter().for_each(|(peer, why)| step.stop_journal(&peer, why));
+        early.into_iter().for_each(|(peer, groups)| step.arrives_early(&peer, groups));
 
         let reserve = disk
             .as_ref()
@@ -310,7 +319,7 @@ impl Site {
 
     /// Reads in groups of another site's journal, in its order: keeps what follows from what was read
     /// before, and folds it. Answers how far the journal is folded; groups that were read before change
-    /// nothing. Blocks, on the disk too.
+    /// nothing. Blocks, on the disk too, and where they build on groups of other sites until those are read in.
     pub fn read_in(&self, peer: &SiteId, groups: &[Bytes]) -> Result<Folded, NotReadIn> {
         let inner = &self.inner;
         let copy = inner.copies.of(peer).ok_or_else(|| NotReadIn::NotEnrolled(peer.clone()))?;

@@ -24,6 +24,7 @@ use kontor_core::view::{KeyRange, View, ViewError};
 
 use crate::foreign::{Folding, Foreign, ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
+use crate::shares::{Item, Shares};
 
 /// What a site is told.
 #[derive(Debug)]
@@ -179,6 +180,8 @@ pub struct Step<V> {
     timer_rests_until: SiteTime,
     day: u64,
     foreign: Foreign,
+    /// Shelves whose shares are to be seen to.
+    shares: Shares,
     /// Own work was done last, while groups of other sites waited.
     foreign_is_next: bool,
     /// Why nothing is written any more, if it is not.
@@ -193,6 +196,8 @@ struct InFlight {
     seen: Vec<Seen>,
     changes: Changes,
     answers: Vec<(u64, Result<Answer, NotDone>)>,
+    /// What it sees to.
+    tended: Vec<Item>,
 }
 
 impl<V: View> Step<V> {
@@ -215,6 +220,10 @@ impl<V: View> Step<V> {
         for site in rows.sites() {
             foreign.enroll(&rows, &writer.site, site)?;
         }
+        let mut shares = Shares::default();
+        if rows.sites().len() > 1 {
+            shares.look_at_all();
+        }
         Ok(Self {
             rows,
             writer,
@@ -225,6 +234,7 @@ impl<V: View> Step<V> {
             timer_rests_until: SiteTime::default(),
             day,
             foreign,
+            shares,
             foreign_is_next: false,
             silent: None,
             halted: false,
@@ -234,12 +244,19 @@ impl<V: View> Step<V> {
     /// Begins to read another site's journal. `join` makes the rows look at that site from now on.
     pub fn enroll(&mut self, site: &SiteId, join: impl FnOnce(&mut V)) -> Result<(), ViewError> {
         join(&mut self.rows);
+        self.shares.look_at_all();
         self.foreign.enroll(&self.rows, &self.writer.site, site)
     }
 
     /// Reads another site's journal no further.
     pub fn stop_journal(&mut self, site: &SiteId, why: String) {
         self.foreign.stop(site, why);
+    }
+
+    /// Groups of another site were kept before a start and not folded, because they build on groups of
+    /// others that were not there: nobody brings them again.
+    pub fn arrives_early(&mut self, site: &SiteId, groups: Vec<Result<ForeignGroup, GroupError>>) {
+        self.foreign.arrive(u64::MAX, site.clone(), groups);
     }
 
     /// The journals of other sites, and how far each is folded.
@@ -272,7 +289,8 @@ impl<V: View> Step<V> {
         if self.halted || self.silent.is_some() {
             return None;
         }
-        self.due.first().map(|(at, _)| *at.max(&self.timer_rests_until))
+        let due = self.due.first().map(|(at, _)| *at);
+        due.into_iter().chain(self.shares.next()).min().map(|at| at.max(self.timer_rests_until))
     }
 
     /// Takes inputs, decides what can be decided, and says what is to be done. `now` must not go back.
@@ -330,8 +348,9 @@ impl<V: View> Step<V> {
     /// Folds some of what has arrived of other sites. Answers whether rows are to be written.
     fn fold_foreign(&mut self, outputs: &mut Vec<Output>) -> bool {
         self.foreign_is_next = false;
-        let Folding { write, read } = self.foreign.fold_some(&self.rows);
+        let Folding { write, read } = self.foreign.fold_some(&self.rows, &self.writer.site);
         let writes = write.is_some();
+        write.iter().for_each(|(_, changes, _)| self.shares.changed(changes));
         outputs.extend(write.map(|(site, changes, folded)| Output::Write { site, changes, folded }));
         outputs.extend(read.map(|read| Output::Read { ticket: read.ticket, result: read.result }));
         writes
@@ -339,7 +358,7 @@ impl<V: View> Step<V> {
 
     /// Finishes the append on its way.
     fn appended(&mut self, now: SiteTime, result: Appended, outputs: &mut Vec<Output>) {
-        let Some(InFlight { folded, entries, seen, changes, answers }) = self.in_flight.take() else { return };
+        let Some(InFlight { folded, entries, seen, changes, answers, tended }) = self.in_flight.take() else { return };
         let answer = |(ticket, answer)| Output::Answer { ticket, answer };
         match result {
             Appended::Durable => {
@@ -358,6 +377,7 @@ impl<V: View> Step<V> {
                     _ => (ticket, Err(NotDone::NotWritten(why.clone()))),
                 });
                 outputs.extend(told.map(answer));
+                self.shares.put_back(tended);
                 self.timer_rests_until = now.plus(TIMER_REST_MS);
             }
             Appended::Unknown(why) => {
@@ -386,7 +406,9 @@ impl<V: View> Step<V> {
         if draft.now.day() > self.day {
             own.push(Command::StartDay);
         }
-        if self.next_timer().is_some_and(|at| at <= draft.now) {
+        let may_tend = self.timer_rests_until <= draft.now;
+        let ends_holds = may_tend && draft.earliest_due <= draft.now;
+        if ends_holds {
             let due = self.due.iter().take_while(|(at, _)| *at <= draft.now).take(DUE_HOLDS_PER_TICK);
             own.push(Command::EndDueHolds { ids: due.map(|(_, id)| *id).collect() });
         }
@@ -400,6 +422,12 @@ impl<V: View> Step<V> {
                 day_started &= !starts_day;
             }
         }
+        let before = draft.body.count();
+        let tended = if may_tend { draft.see_to(&mut self.shares) } else { Vec::new() };
+        if self.waiting.is_empty() && !ends_holds && draft.body.count() == before {
+            // A look at the shares led to nothing: no day is started for that alone.
+            return;
+        }
         while draft.has_room()
             && let Some((ticket, request)) = self.waiting.pop_front()
         {
@@ -408,6 +436,9 @@ impl<V: View> Step<V> {
                 true => draft.decide(&request),
                 false => Err(NotDone::Failed("the day could not be started".into())),
             };
+            if let Err(NotDone::Refused(refusal)) = &answer {
+                self.shares.refused(refusal);
+            }
             answers.push((ticket, answer));
         }
         let Draft { body, mut rows, now, .. } = draft;
@@ -435,11 +466,14 @@ impl<V: View> Step<V> {
         let folded = Folded { term: header.term, seq: header.seq, last, digest, time: now };
         outputs.push(Output::Append { seq: header.seq, group });
         let (entries, seen) = (body.count(), header.seen);
-        self.in_flight = Some(InFlight { folded, entries, seen, changes, answers });
+        self.in_flight = Some(InFlight { folded, entries, seen, changes, answers, tended });
     }
 
     /// Keeps the lists in memory in step with the rows.
     fn follow(&mut self, changes: &Changes) {
+        if self.rows.sites().len() > 1 {
+            self.shares.changed(changes);
+        }
         for (key, value) in changes.of(Table::DUE) {
             let mut parts = KeyParts(key);
             let (Some(at), Some(id)) = (parts.number(), parts.fixed()) else { continue };
@@ -456,6 +490,9 @@ impl<V: View> Step<V> {
         if let Some((_, Some(row))) = own
             && let Ok(row) = record::decode::<SiteRow>(Table::SITES, row)
         {
+            if row.day > self.day && self.rows.sites().len() > 1 {
+                self.shares.look_at_all();
+            }
             self.day = row.day;
         }
     }
@@ -481,6 +518,32 @@ impl Draft<'_> {
     /// Whether the largest entry still fits into the group.
     fn has_room(&self) -> bool {
         (self.body.count() as usize) < GROUP_ENTRIES_MAX && self.body.len() <= GROUP_BYTES_MAX - ENTRY_BYTES_MAX
+    }
+
+    /// Sees to the shares of some shelves, as far as there is room. Answers which.
+    fn see_to(&mut self, shares: &mut Shares) -> Vec<Item> {
+        if shares.next().is_none_or(|at| at > self.now) || !self.has_room() {
+            return Vec::new();
+        }
+        let (commands, items) = match shares.take(self.now, &self.rows) {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::error!("The site could not look at its shelves: {error}");
+                return Vec::new();
+            }
+        };
+        for command in commands {
+            if !self.has_room() {
+                // What a buyer wanted is asked for when the next one comes.
+                shares.put_back(items);
+                return Vec::new();
+            }
+            match self.decide(&own_request(command)) {
+                Ok(answer) => shares.asked(&answer.events),
+                Err(error) => tracing::error!("The site could not see to the shares of its shelves: {error}"),
+            }
+        }
+        items
     }
 
     /// Decides one request and folds what follows, on top of what was decided before it.

@@ -150,6 +150,15 @@ impl Look<'_> {
                 });
                 Ok(())
             }
+            Event::QuotaGranted { sku, location, to, .. } => {
+                report.looked(Rule::Promised, 1);
+                let level = self.level(sku, location)?;
+                report.expect(Rule::Promised, level.sellable_here >= 0, || {
+                    let (here, over) = (self.at.position, -level.sellable_here);
+                    format!("{here}: {to} was given {over} more of {sku} at {location} than there were to give")
+                });
+                Ok(())
+            }
             Event::ReservationMade { lines, .. } => {
                 for line in lines {
                     let level = self.level(&line.sku, &line.location)?;

@@ -1,11 +1,12 @@
 //! The journals of other sites, beside one's own: an entry was decided on what was read of them until then.
 
+use kontor_core::fold;
 use kontor_core::group::Seen;
 use kontor_core::id::SiteId;
 use kontor_core::overlay::Overlay;
 
 use super::{Report, Rule};
-use crate::foreign::{ForeignGroup, NotFolded, fold_group, follows};
+use crate::foreign::{ForeignGroup, NotFolded, follows};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::recover::{RecoverError, Terms};
 use crate::rows::WriterRows;
@@ -50,7 +51,8 @@ impl Other {
                     let group = ForeignGroup::read(bytes).map_err(NotFolded::from);
                     let folded = group.and_then(|group| {
                         follows(&self.at, &self.site, &group)?;
-                        fold_group(&mut batch, &group.group).map_err(NotFolded::Stopped)?;
+                        // What it means was judged when it was read: a group that was not let in was not seen.
+                        fold::fold(&mut batch, &group.group).map_err(|error| NotFolded::Stopped(error.to_string()))?;
                         Ok(group.folded())
                     });
                     match folded {

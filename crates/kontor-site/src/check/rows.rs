@@ -192,7 +192,8 @@ impl Look<'_> {
                     format!("{}: committed is {}, its promises add up to {committed}", name(), level.committed)
                 });
             }
-            let shares: i64 = all.iter().map(|(site, _)| quota(&all, &home, site)).sum();
+            // What was given to a site that nobody knows is nobody's.
+            let shares: i64 = self.rows.sites().iter().map(|site| quota(&all, &home, site)).sum();
             let physical = all.iter().find(|(site, _)| *site == home).map(|(_, row)| row);
             let physical = physical
                 .map_or(Ok(0), |row| i64::try_from(row.received).and_then(|r| Ok(r - i64::try_from(row.written_off)?)));
