@@ -3,7 +3,7 @@
 use kontor_core::access::Role;
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::group::Digest;
-use kontor_core::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, Sku};
+use kontor_core::id::{Actor, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::quantity::Quantity;
@@ -97,6 +97,8 @@ pub(crate) struct Board {
     pub(crate) hold_ms: u64,
     /// What all names of the site begin with, where there are others.
     pub(crate) prefix: String,
+    /// Shelves of other sites.
+    pub(crate) elsewhere: Vec<(Sku, LocationId)>,
 }
 
 impl Board {
@@ -117,6 +119,14 @@ impl Board {
         }
         board.openings.reverse();
         board
+    }
+
+    /// What another site has, whoever opened it.
+    pub(crate) fn look_at(&mut self, site: &SiteId, weather: &Weather) {
+        for (sku, location) in (0..weather.skus).flat_map(|sku| (0..weather.locations).map(move |at| (sku, at))) {
+            let sku = parse(Sku::parse(format!("{site}-SKU-{sku}")));
+            self.elsewhere.push((sku, parse(LocationId::parse(format!("{site}-shop-{location}")))));
+        }
     }
 }
 
@@ -289,7 +299,15 @@ impl Client {
         let id = self.chance.happens(0.3).then_some(ReservationId(named));
         let id = if self.chance.happens(0.02) { self.holds.last().copied().or(id) } else { id };
         let owner = self.chance.happens(0.5).then(|| parse(Owner::parse(format!("cart-{}", self.number))));
-        let (lines, hold_ms) = (self.lines(board, 5), self.hold_ms(board));
+        let (mut lines, hold_ms) = (self.lines(board, 5), self.hold_ms(board));
+        if !board.elsewhere.is_empty() && self.chance.happens(0.5) {
+            // Mostly of the first shelves, as at home.
+            let hot = self.chance.happens(0.5);
+            let some = if hot { board.elsewhere.first() } else { self.chance.pick(&board.elsewhere) };
+            if let (Some(line), Some((sku, location))) = (lines.first_mut(), some.cloned()) {
+                (line.sku, line.location) = (sku, location);
+            }
+        }
         Command::Reserve { id, owner, lines, hold_ms }
     }
 

@@ -39,6 +39,18 @@ figures! {
     replayed "replayed",
     /// Answers of the domain that said no.
     refused "refused",
+    /// Sales that were refused although other sites held units, as far as was known there.
+    refused_here "sales refused, units elsewhere",
+    /// Sales at locations of other sites.
+    sold_elsewhere "sales at another site's location",
+    /// Asks, grants and refusals of shares of shelves.
+    asks "shares asked for",
+    /// Shares given.
+    grants "shares given",
+    /// Shares declined.
+    declines "shares declined",
+    /// Rounds of reading until nobody had anything to say any more.
+    rounds "rounds until all rest",
     /// Answers that nothing was written or that too many wait.
     turned_away "turned away (full disk or queue)",
     /// Groups that became durable.

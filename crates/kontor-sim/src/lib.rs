@@ -20,8 +20,9 @@
 //! counters, adjusters, editors and shippers who ask again until they know, sometimes after days,
 //! and sometimes use a key for something else.
 //!
-//! In every fourth world there are several sites. They ask each other for what they lack, over links
-//! that lose, repeat, delay and overtake messages, or are cut one way; they edit some products together.
+//! In every second world there are several sites. They ask each other for what they lack, over links
+//! that lose, repeat, delay and overtake messages, or are cut one way; they edit some products together, and
+//! their shoppers buy from each other's shelves, of which each site holds a share.
 //!
 //! **What is checked.** The oracle keeps a shop of its own in plain maps, worked out from what was
 //! asked, and compares:
@@ -36,7 +37,10 @@
 //! - site time: it goes as time passes, whatever the wall clock shows;
 //! - the end: faults stop, everybody is answered and every hold ends within bounded steps, and
 //!   folding the journals again gives equal bytes in every table;
-//! - several sites: what a group says to have seen is true and still here after every start; when all
+//! - shares: a site promises what is its own or was given to it and read, gives what it may promise, answers
+//!   what was asked once, and asks nobody twice; what all hold and what is on its way is what came in, by the
+//!   rows of all sites, throughout;
+//! - several sites: when links are healed they come to rest within bounded rounds; what a group says to have seen is true and still here after every start; when all
 //!   have read all, what is kept of a journal is the journal, cut, and all shared rows are equal.
 //!
 //! [`Plant`] lists mistakes that can be planted around the site; a test shows that each is found.
@@ -53,6 +57,7 @@
 //! | `weather.rs` | what a world is like, drawn from its seed |
 //! | `client.rs` | who wants what |
 //! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
+//! | `oracle/others.rs` | what a site has read of others, and its dealings with them |
 //! | `oracle/` | the shop that must be, and all comparisons |
 //! | `plant.rs` | mistakes to be found |
 //!

@@ -27,7 +27,7 @@ use kontor_storage::tables::{self, Batch, Tables};
 use crate::chance::Chance;
 use crate::figures::Figures;
 use crate::oracle::{Decided, Kept, Oracle, broken, same};
-use crate::plant::Plant;
+use crate::plant::{self, Plant, shortened};
 
 /// Readings of the clocks of the world.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +180,13 @@ impl Machine {
             same("a start folds the whole journal", &self.disk.end(), &end.seq)?;
         }
         let early = self.fold_copies(&rows)?;
+        for (site, disk) in &self.copies {
+            let groups = disk.read(oracle.read_of(site), usize::MAX, usize::MAX);
+            let groups = groups.map_err(|error| broken("a copy can be read", "groups", error))?;
+            let folded = recover::folded(rows.tables(), site);
+            let folded = folded.map_err(|error| broken("rows can be read", "rows", error))?;
+            oracle.has_read(site, &groups, folded.seq)?;
+        }
         oracle.compare_all(&rows)?;
         self.images.push(copy(&tables));
         if end.term == 0 {
@@ -402,7 +409,7 @@ impl Machine {
         let mut stepped = Stepped::default();
         let mut group = None;
         let (mut decided, mut at_once) = (Vec::new(), Vec::new());
-        let (mut append, mut foreign) = (None, None);
+        let (mut append, mut foreign, mut read) = (None, None, None);
         for output in running.step.step(told, ended.into_iter().chain(arrived)) {
             match output {
                 Output::Write { site, changes, folded } if site == self.site => group = Some((changes, folded)),
@@ -435,8 +442,9 @@ impl Machine {
         }
         same("a durable group is written to the tables, and no other", &durable, &group.is_some())?;
         if let Some((site, changes, folded)) = foreign {
-            figures.foreign_groups += folded.seq.saturating_sub(self.folded(&site));
+            figures.foreign_groups += folded.seq.saturating_sub(oracle.read_of(&site));
             self.keep_write(&site, &changes, &folded)?;
+            read = Some((site, folded.seq));
         }
         let Some(running) = &mut self.running else { return Ok(stepped) };
         if let Some((changes, folded)) = group {
@@ -452,6 +460,10 @@ impl Machine {
             oracle.not_written(&as_decided(&decided))?;
         }
         oracle.answered(&as_decided(&at_once), now)?;
+        if let Some((site, seq)) = read {
+            // Nothing is decided after rows were given out, so all answers are older than this.
+            self.tell_read(&site, seq, oracle)?;
+        }
         stepped.answers.extend(decided.into_iter().chain(at_once));
         let Some(running) = &mut self.running else { return Ok(stepped) };
         if let Some((seq, bytes)) = append {
@@ -462,6 +474,22 @@ impl Machine {
             stepped.appending = Some(seq);
         }
         Ok(stepped)
+    }
+
+    /// Tells the oracle what the site has read of another, by what was brought.
+    fn tell_read(&self, site: &SiteId, seq: Seq, oracle: &mut Oracle) -> Kept {
+        let copy = self.running.as_ref().and_then(|running| running.copies.get(site));
+        let mut groups = Vec::new();
+        for (_, journal) in copy.map(Copy::readers).into_iter().flatten() {
+            let more = journal.read(oracle.read_of(site), usize::MAX, usize::MAX);
+            groups.extend(more.map_err(|error| broken("a copy can be read", "groups", error))?);
+        }
+        oracle.has_read(site, &groups, seq)
+    }
+
+    /// Whether the site wants to be called again at some time although nothing comes.
+    pub(crate) fn has_timer(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.step.next_timer().is_some())
     }
 
     /// Whether the site wants to be called again at once.
@@ -519,6 +547,7 @@ impl Machine {
         if self.plant == Some(Plant::SkipForeign) && *site != self.site && self.chance.happens(0.05) {
             return Ok(());
         }
+        let changes = &plant::in_shares(self.plant, &self.site, site, changes, rows);
         let written = rows.write(changes, folded.encode(), site);
         written.map_err(|error| broken("tables in memory can be written", "a write", error))?;
         self.written.push((site.clone(), changes.clone(), folded.encode()));
@@ -639,17 +668,6 @@ impl Running {
 
 fn as_decided(answers: &[(Asker, Result<Answer, NotDone>)]) -> Vec<Decided<'_>> {
     answers.iter().map(|(asker, answer)| Decided { id: &asker.id, answer }).collect()
-}
-
-/// A disk without the newest group.
-fn shortened(disk: &MemoryDisk) -> MemoryDisk {
-    let groups = disk.read(0, usize::MAX, usize::MAX).expect("a disk in memory can be read");
-    let shorter = MemoryDisk::new();
-    for (_, group) in &groups[..groups.len().saturating_sub(1)] {
-        shorter.write(group).expect("a new disk has room");
-    }
-    shorter.sync().expect("no fault was set");
-    shorter
 }
 
 /// A copy that shares nothing with the tables.

@@ -1,6 +1,14 @@
 //! Mistakes that are planted on purpose, between the site and the world, to show that the oracle
 //! sees such mistakes. None of them touches the code of the site itself.
 
+use kontor_core::id::SiteId;
+use kontor_core::overlay::{Changes, Overlay};
+use kontor_core::record::{Table, decode, encode};
+use kontor_core::stock::StockRow;
+use kontor_site::rows::WriterRows;
+use kontor_storage::journal::JournalReader;
+use kontor_storage::journal::memory::MemoryDisk;
+
 /// A mistake of whoever drives the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Plant {
@@ -28,11 +36,21 @@ pub enum Plant {
     SkipForeign,
     /// Groups of other sites are folded, and some are not kept.
     FoldUnkept,
+    /// Units that another site has given count twice.
+    GrantTwice,
+    /// Shelves forget what of them was given to other sites: it is sold from a shelf that is given away.
+    ForgetGrants,
+    /// What another site has asked for counts twice.
+    AskTwice,
+    /// Shelves forget what was asked of other sites.
+    ForgetAsks,
+    /// What another site says of a shelf is taken for one's own books of it.
+    LastWriterWins,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeSync,
         Self::LoseGroup,
         Self::ForgetKey,
@@ -45,10 +63,57 @@ impl Plant {
         Self::LoseCopy,
         Self::SkipForeign,
         Self::FoldUnkept,
+        Self::GrantTwice,
+        Self::ForgetGrants,
+        Self::AskTwice,
+        Self::ForgetAsks,
+        Self::LastWriterWins,
     ];
 
-    /// Whether only worlds of several sites can show it: every fourth.
+    /// Whether only worlds of several sites can show it: every second.
     pub fn is_between_sites(self) -> bool {
         matches!(self, Self::LoseCopy | Self::SkipForeign | Self::FoldUnkept)
+            || matches!(self, Self::GrantTwice | Self::ForgetGrants | Self::AskTwice | Self::ForgetAsks)
+            || matches!(self, Self::LastWriterWins)
     }
+}
+
+/// Changes of a site's rows with mistakes in those of shelves, as they are written `here`.
+pub(crate) fn in_shares(
+    plant: Option<Plant>,
+    here: &SiteId,
+    site: &SiteId,
+    changes: &Changes,
+    rows: &WriterRows,
+) -> Changes {
+    let own = site == here;
+    let mut overlay = Overlay::with(rows, changes.clone());
+    for (key, value) in changes.of(Table::STOCK) {
+        let Some(mut row) = value.and_then(|value| decode::<StockRow>(Table::STOCK, value).ok()) else { continue };
+        let mut key = key.to_vec();
+        match plant {
+            Some(Plant::GrantTwice) if !own => row.granted.get_mut(here).into_iter().for_each(|units| *units *= 2),
+            Some(Plant::AskTwice) if !own => row.asked.get_mut(here).into_iter().for_each(|ask| ask.units *= 2),
+            Some(Plant::ForgetGrants) if own => row.granted.clear(),
+            Some(Plant::ForgetAsks) if own => row.asked.clear(),
+            Some(Plant::LastWriterWins) if !own => {
+                key.truncate(key.len() - site.as_str().len());
+                key.extend_from_slice(here.as_str().as_bytes());
+            }
+            _ => continue,
+        }
+        overlay.put(Table::STOCK, key, encode(&row));
+    }
+    overlay.into_changes()
+}
+
+/// A disk without the newest group.
+pub(crate) fn shortened(disk: &MemoryDisk) -> MemoryDisk {
+    let groups = disk.read(0, usize::MAX, usize::MAX).expect("a disk in memory can be read");
+    let shorter = MemoryDisk::new();
+    for (_, group) in &groups[..groups.len().saturating_sub(1)] {
+        shorter.write(group).expect("a new disk has room");
+    }
+    shorter.sync().expect("no fault was set");
+    shorter
 }

@@ -9,15 +9,17 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kontor_core::command::Command;
 use kontor_core::group;
-use kontor_core::id::{ProductId, SiteId, Sku};
+use kontor_core::id::{LocationId, ProductId, SiteId, Sku};
 use kontor_core::limits::{ASK_DEADLINE_MS, ASK_REST_MS, ASK_WAIT_MS, BACK_OFF_MS_MAX};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Selling, Status};
-use kontor_core::record::{TABLE_NAMES, Table, decode};
+use kontor_core::record::{KeyParts, Primary as _, TABLE_NAMES, Table, decode};
 use kontor_core::session::{Mark, Next, Session};
-use kontor_core::site::SiteRow;
+use kontor_core::site::{SiteKind, SiteRow};
+use kontor_core::stock::{StockRow, quota};
 use kontor_core::text::Title;
-use kontor_core::view::{KeyRange, View};
+use kontor_core::view::{KeyRange, View, ViewError, rows_of_sites};
+use kontor_site::rows::WriterRows;
 use kontor_storage::journal::JournalReader;
 
 use crate::chance::Chance;
@@ -46,6 +48,12 @@ const SHARED: [&str; 13] = [
     "gtins",
     "index",
 ];
+
+/// Rounds of reading everything, in the end. An ask, an answer, and asks that have run out: a few.
+const ROUNDS_MAX: u64 = 60;
+
+/// Times that every site is given groups of every other until it has all.
+const READINGS_MAX: u64 = 10_000;
 
 /// Something on its way between two sites.
 #[derive(Debug)]
@@ -83,10 +91,10 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    /// The world of a seed. In every fourth there is more than one site.
+    /// The world of a seed. In every second there is more than one site.
     pub(crate) fn new(seed: u64, intentions: u64, plant: Option<Plant>, trace: &Trace) -> Self {
         let mut chance = Chance::of(seed, "links");
-        let count = if seed % 4 == 3 { 2 + usize::from(chance.happens(0.5)) } else { 1 };
+        let count = if seed % 2 == 1 { 2 + usize::from(chance.happens(0.5)) } else { 1 };
         let names: Vec<SiteId> =
             NAMES[..count].iter().map(|name| SiteId::parse(*name).expect("a short word is a site")).collect();
         let mut drawn = Chance::of(seed, "world");
@@ -112,7 +120,7 @@ impl Sites {
             asking: [0.02, 0.2, 0.8][usize::try_from(chance.within(0..3)).unwrap_or(0)],
             cutting: [0.0, 0.01, 0.05][usize::try_from(chance.within(0..3)).unwrap_or(0)],
             cut: BTreeMap::new(),
-            sessions: (seed % 8 == 7).then(BTreeMap::new),
+            sessions: (seed % 4 == 3).then(BTreeMap::new),
             jitter: Chance::of(seed, "jitter"),
             now_us: 0,
             chance,
@@ -142,7 +150,8 @@ impl Sites {
             }
         }
         self.worlds.iter_mut().try_for_each(World::wind_up)?;
-        self.read_all()?;
+        self.come_to_rest()?;
+        self.check_shares()?;
         self.worlds.iter_mut().try_for_each(World::finish)?;
         self.compare()
     }
@@ -165,6 +174,12 @@ impl Sites {
                 self.figures.polls += 1;
                 self.send(now_us, reader, source, || Message::Wanted { reader, source, after });
             }
+        }
+        if self.chance.happens(0.02) {
+            self.check_shares()?;
+        }
+        if count == 3 && self.chance.happens(0.002) {
+            self.worlds[2].somebody_wants(now_us, Command::DescribeSite { kind: SiteKind::Store })?;
         }
         if self.chance.happens(0.05) {
             self.figures.common_edits += 1;
@@ -262,43 +277,114 @@ impl Sites {
         }
     }
 
-    /// Links are healed: everybody reads everything.
-    fn read_all(&mut self) -> Kept {
-        for (reader, source) in self.links() {
-            if self.sessions.is_some() {
-                self.read_by_session(reader, source)?;
+    /// Links are healed: everybody reads everything, and answers what was asked, until nobody has more to say.
+    fn come_to_rest(&mut self) -> Kept {
+        let written = |sites: &Self| sites.worlds.iter().map(|world| world.machine.disk.end()).sum::<u64>();
+        for _ in 0..ROUNDS_MAX {
+            self.figures.rounds += 1;
+            let before = written(self);
+            self.read_all()?;
+            self.worlds.iter_mut().try_for_each(World::settle)?;
+            if written(self) == before {
+                return Ok(());
             }
-            let (name, mut rounds) = (self.names[source].clone(), 0);
-            while self.worlds[reader].machine.folded(&name) < self.worlds[source].machine.disk.end() {
-                rounds += 1;
-                let kept = self.worlds[reader].machine.kept(&name).unwrap_or(0);
-                let groups = self.worlds[source].machine.shared_after(kept, 100);
-                self.worlds[reader].groups_arrive(0, &name, &groups)?;
-                if rounds > 10_000 {
-                    let reader = &self.names[reader];
-                    return Err(broken("when links are healed, everybody reads everything", "all", (reader, name)));
+        }
+        Err(broken("when links are healed, all come to rest within bounded rounds", ROUNDS_MAX, written(self)))
+    }
+
+    /// Units are somebody's share or on their way, and no more than there are: at every shelf, by the rows of
+    /// every site that runs.
+    fn check_shares(&self) -> Kept {
+        let rows: Vec<&WriterRows> = self.worlds.iter().filter_map(|world| world.machine.rows()).collect();
+        if rows.len() < self.names.len() || rows.len() < 2 {
+            return Ok(());
+        }
+        let unreadable = |error: ViewError| broken("rows can be read", "rows", error);
+        for (at, home) in self.names.iter().enumerate() {
+            let mut shelves = Vec::new();
+            let mut each = |key: &[u8], _: &Bytes| {
+                let mut parts = KeyParts(key);
+                let item = (parts.text().map(Sku::parse), parts.text().map(LocationId::parse));
+                if let (Some(Ok(sku)), Some(Ok(location)), Some(site)) = (item.0, item.1, parts.rest())
+                    && site == home.as_str()
+                    && location.as_str().starts_with(&format!("{home}-"))
+                {
+                    shelves.push((sku, location));
                 }
+                true
+            };
+            let range = KeyRange { from: &[], before: &[u8::MAX; 300] };
+            rows[at].scan(StockRow::TABLE, range, &mut each).map_err(unreadable)?;
+            for (sku, location) in &shelves {
+                let seen = |by: usize| rows_of_sites::<StockRow>(rows[by], (sku, location)).map_err(unreadable);
+                let own = |all: &[(SiteId, StockRow)], of: &SiteId| {
+                    all.iter().find(|(site, _)| site == of).map(|(_, row)| row.clone()).unwrap_or_default()
+                };
+                let (mut quotas, mut flying) = (0, 0);
+                for (by, site) in self.names.iter().enumerate() {
+                    let view = seen(by)?;
+                    quotas += quota(&view, home, site);
+                    for (of, donor) in self.names.iter().enumerate().filter(|(of, _)| *of != by) {
+                        let units = |row: StockRow| row.granted.get(site).copied().unwrap_or(0);
+                        let (given, read) = (units(own(&seen(of)?, donor)), units(own(&view, donor)));
+                        if read > given {
+                            let promise = format!("no share of {sku} at {location} is used that was not given");
+                            return Err(broken(&promise, (donor, site, given), read));
+                        }
+                        flying += i64::try_from(given - read).unwrap_or(i64::MAX);
+                    }
+                }
+                let books = own(&seen(at)?, home);
+                let there = i64::try_from(books.received).unwrap_or(0) - i64::try_from(books.written_off).unwrap_or(0);
+                let promise = format!("shares of {sku} at {location} and what is on its way are what is there");
+                same(&promise, &there, &(quotas + flying))?;
             }
         }
         Ok(())
+    }
+
+    /// Everybody reads everything that there is. Journals build on each other, so they are read in turn.
+    fn read_all(&mut self) -> Kept {
+        if self.sessions.is_some() {
+            for (reader, source) in self.links() {
+                self.read_by_session(reader, source)?;
+            }
+        }
+        for _ in 0..READINGS_MAX {
+            let mut unread = None;
+            for (reader, source) in self.links() {
+                let name = self.names[source].clone();
+                if self.worlds[reader].machine.folded(&name) < self.worlds[source].machine.disk.end() {
+                    unread = Some((self.names[reader].clone(), name.clone()));
+                    let kept = self.worlds[reader].machine.kept(&name).unwrap_or(0);
+                    let groups = self.worlds[source].machine.shared_after(kept, 100);
+                    self.worlds[reader].groups_arrive(0, &name, &groups)?;
+                    self.worlds[reader].settle()?;
+                }
+            }
+            if unread.is_none() {
+                return Ok(());
+            }
+        }
+        Err(broken("when links are healed, everybody reads everything", "all", self.links().len()))
     }
 
     /// A reader whose link is healed reads everything, soon: a question may be on its way that is lost, and
     /// its session may rest.
     fn read_by_session(&mut self, reader: usize, source: usize) -> Kept {
         let name = self.names[source].clone();
-        let Some(kept) = self.worlds[reader].machine.mark(&name) else { return Ok(()) };
+        let Some(mut kept) = self.worlds[reader].machine.mark(&name) else { return Ok(()) };
         let end = self.worlds[source].machine.disk.end();
         let (healed_ms, chance) = (session_ms(self.now_us), self.jitter.within(0..u64::MAX));
         let Some(session) = self.session(healed_ms, reader, source, kept) else { return Ok(()) };
         let (mut session, mut now_ms) = (session.clone(), healed_ms);
-        while self.worlds[reader].machine.folded(&name) < end {
+        while kept.place() < (1, end) {
             match session.next(now_ms, chance) {
                 Next::Wait(until_ms) => now_ms = until_ms,
                 Next::Ask(ask) => {
                     let groups = self.worlds[source].machine.shared_after(ask.after.seq, 100);
                     self.worlds[reader].groups_arrive(0, &name, &groups)?;
-                    let kept = self.worlds[reader].machine.mark(&name).unwrap_or_default();
+                    kept = self.worlds[reader].machine.mark(&name).unwrap_or_default();
                     session.answered(now_ms, (1, end), kept);
                 }
                 Next::Nothing => return Err(broken("a journal of an honest site is not stopped", "a question", name)),
@@ -388,10 +474,12 @@ fn shared_rows(world: &World) -> Kept<Vec<Row>> {
     let mut found = Vec::new();
     for (table, name) in (0..).zip(TABLE_NAMES).filter(|(_, name)| *name == "sites" || SHARED.contains(name)) {
         let mut each = |key: &[u8], value: &Bytes| {
-            let stamp = decode::<SiteRow>(Table(table), value).map(|row| row.stamp.0.to_be_bytes().to_vec());
+            let said =
+                |row: SiteRow| [&row.stamp.0.to_be_bytes()[..], &[u8::from(row.kind == SiteKind::Store)]].concat();
+            let stamp = decode::<SiteRow>(Table(table), value).map(said);
             let value = if name == "sites" { stamp.unwrap_or_default() } else { value.to_vec() };
             // A site that has edited nothing has a row at home, for its day, and none elsewhere.
-            if name != "sites" || value != [0; 8] {
+            if name != "sites" || value != [0; 9] {
                 found.push((name, key.to_vec(), value));
             }
             true

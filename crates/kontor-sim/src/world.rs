@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kontor_core::command::{Command, Request};
 use kontor_core::id::{Actor, RequestId, SiteId};
+use kontor_core::refusal::Refusal;
 use kontor_core::reservation::ReservationStatus;
 use kontor_site::step::{Answer, Input, NotDone};
 use kontor_storage::journal::JournalReader;
@@ -28,6 +29,9 @@ const TRIES_MAX: u32 = 8;
 
 /// What may happen, when nothing goes wrong any more, until one more question is answered.
 const EVENTS_PER_ANSWER: usize = 20;
+
+/// What may happen until a site rests to which something was brought in the end.
+const SETTLING_EVENTS_MAX: usize = 20_000;
 
 /// Stands for a client that is told nothing.
 const NOBODY: usize = usize::MAX;
@@ -94,7 +98,8 @@ impl World {
     ) -> Self {
         let site = sites[0].clone();
         let prefix = if sites.len() == 1 { String::new() } else { format!("{site}-") };
-        let board = Board::draw(&mut chance, &weather, &prefix);
+        let mut board = Board::draw(&mut chance, &weather, &prefix);
+        sites[1..].iter().for_each(|other| board.look_at(other, &weather));
         let clients = (0..usize::try_from(weather.clients).unwrap_or(1)).map(|number| Client::new(seed, number));
         Self {
             chance,
@@ -338,6 +343,7 @@ impl World {
             }
             Err(NotDone::Refused(refusal)) => {
                 self.figures.refused += 1;
+                self.figures.refused_here += u64::from(matches!(refusal, Refusal::QuotaExhaustedHere { .. }));
                 format!("refused {}: {refusal}", refusal.code())
             }
             Err(not_done) => {
@@ -592,6 +598,19 @@ impl World {
         Ok(())
     }
 
+    /// Lets the site come to rest, after something was brought to it.
+    pub(crate) fn settle(&mut self) -> Kept {
+        for _ in 0..SETTLING_EVENTS_MAX {
+            if self.machine.is_idle() && !self.machine.has_timer() {
+                return Ok(());
+            }
+            if !self.happen()? {
+                break;
+            }
+        }
+        Err(broken("a site comes to rest within bounded steps", "rest", (self.machine.is_idle(), self.coming.len())))
+    }
+
     /// What must hold in the end.
     pub(crate) fn finish(&mut self) -> Kept {
         same("the site runs in the end", &true, &self.machine.is_idle())?;
@@ -604,6 +623,8 @@ impl World {
         self.figures.expired = holds.filter(|hold| hold.status == ReservationStatus::Expired).count() as u64;
         self.figures.effects = self.oracle.effects;
         self.figures.days = self.oracle.days;
+        (self.figures.asks, self.figures.grants, self.figures.declines) = self.oracle.dealt;
+        self.figures.sold_elsewhere = self.oracle.sold_elsewhere;
         self.figures.simulated_s = self.now_us / 1_000_000;
         self.trace.line(self.now_us, format_args!("the end"));
         Ok(())

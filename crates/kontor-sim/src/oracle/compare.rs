@@ -23,10 +23,12 @@ impl Oracle {
 
     /// All rows: after a start, and in the end.
     pub(crate) fn compare_all(&self, rows: &dyn View) -> Kept {
-        for shelf in self.shop.shelves.keys().chain(self.shop.claims.keys()) {
+        for shelf in self.shop.shelves.keys().chain(self.shop.claims.keys()).chain(self.shop.dealings.keys()) {
             self.compare_shelf(rows, shelf)?;
             self.compare_promises(rows, shelf)?;
-            self.compare_movements(rows, shelf)?;
+            if !self.shop.is_elsewhere(shelf) {
+                self.compare_movements(rows, shelf)?;
+            }
         }
         self.compare_reservations(rows)?;
         self.compare_catalog(rows)
@@ -34,18 +36,24 @@ impl Oracle {
 
     fn compare_shelf(&self, rows: &dyn View, key: &ShelfKey) -> Kept {
         let found = rows_of_sites::<StockRow>(rows, (&key.0, &key.1)).map_err(unreadable)?;
+        let sellable = self.shop.sellable(&self.site, key, self.shop.held(key));
+        if let Some(home) = self.shop.home_elsewhere(&key.1) {
+            let level = Level::of(&found, home, &self.site);
+            let promise = format!("the share of {} at {} is right", key.0, key.1);
+            return same(&promise, &sellable, &level.sellable_here);
+        }
         let level = Level::of(&found, &self.site, &self.site);
         let shelf = self.shop.shelf(key);
-        let (held, committed) = (self.shop.held(key), self.shop.committed(key));
-        let available = self.shop.available(key, held);
+        let (reserved, sold) = self.shop.promised_elsewhere(key);
+        let (held, committed) = (self.shop.held(key) + reserved, self.shop.committed(key) + sold);
         let expected = Level {
             on_hand: shelf.on_hand,
             reserved: held,
             committed,
             unavailable: shelf.unavailable,
             safety_stock: shelf.safety_stock,
-            available,
-            sellable_here: available,
+            available: self.shop.available_to_all(key),
+            sellable_here: sellable,
             shortage: (held + committed + shelf.unavailable - shelf.on_hand).max(0),
             version: level.version,
         };
@@ -59,6 +67,8 @@ impl Oracle {
             let promise = decode::<Promise>(Table::PROMISES, value).map_err(unreadable)?;
             let units = i64::try_from(promise.quantity).unwrap_or(i64::MAX);
             match Promise::parts(after) {
+                // Others keep their own promises.
+                Some((.., site)) if site != self.site => {}
                 Some((SiteTime::NEVER, ..)) => committed += units,
                 Some(_) => held += units,
                 None => return Err(broken("keys of promises can be read", "due, reservation, site", after)),

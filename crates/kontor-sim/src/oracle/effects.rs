@@ -95,7 +95,7 @@ impl Shop {
                     location: location.clone(),
                     unavailable: unsigned(shelf.unavailable),
                     safety_stock: unsigned(shelf.safety_stock),
-                    available_after: self.available(&key, self.held(&key)),
+                    available_after: self.available_to_all(&key),
                 }
             }
             Command::Reserve { id, owner, lines, hold_ms } => {
@@ -181,7 +181,7 @@ impl Shop {
     }
 
     /// Books an edit of what is not so; answers the revision that it makes.
-    fn edit(&mut self, id: &ProductId, set: &ProductEdit) -> Option<u64> {
+    pub(crate) fn edit(&mut self, id: &ProductId, set: &ProductEdit) -> Option<u64> {
         if let (Some(true), Some(title)) = (set.present, &set.title) {
             let (title, status) = (title.clone(), Status::Active);
             self.products.insert(id.clone(), ShopProduct { title, status, revision: 0, variants: Vec::new() });
@@ -236,7 +236,7 @@ impl Shop {
         shelf.on_hand += change;
         shelf.unavailable -= signed(from_unavailable);
         shelf.movements += 1;
-        let (on_hand_after, available_after) = (shelf.on_hand, self.available(&key, self.held(&key)));
+        let (on_hand_after, available_after) = (shelf.on_hand, self.available_to_all(&key));
         let (sku, location) = key;
         Moved { sku, location, quantity, change, from_unavailable, on_hand_after, available_after }
     }

@@ -6,6 +6,7 @@
 mod compare;
 mod effects;
 mod objections;
+mod others;
 pub(crate) mod shop;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Digest, Group};
 use kontor_core::id::{Position, RequestId, SiteId};
 use kontor_core::refusal::Refusal;
-use kontor_core::reservation::ReservationStatus;
+use kontor_core::reservation::{ReservationLine, ReservationStatus};
 use kontor_core::time::SiteTime;
 use kontor_site::step::{Answer, NotDone};
 use kontor_storage::journal::JournalReader;
@@ -71,6 +72,10 @@ pub(crate) struct Oracle {
     pub(crate) effects: u64,
     /// Journal days that were started.
     pub(crate) days: u64,
+    /// Shares of shelves that were asked for, given and declined.
+    pub(crate) dealt: (u64, u64, u64),
+    /// Sales at locations of other sites.
+    pub(crate) sold_elsewhere: u64,
 }
 
 struct Pending {
@@ -109,6 +114,8 @@ impl Oracle {
             answered: BTreeMap::new(),
             effects: 0,
             days: 0,
+            dealt: (0, 0, 0),
+            sold_elsewhere: 0,
         }
     }
 
@@ -254,7 +261,8 @@ impl Oracle {
                     self.shop.day = *day;
                     self.days += 1;
                 }
-                ended => self.hold_ran_out(ended, booked, touched)?,
+                Event::ReservationEnded { .. } => self.hold_ran_out(event, booked, touched)?,
+                dealing => self.deals(dealing, booked, touched)?,
             }
         }
         Ok(())
@@ -303,11 +311,14 @@ impl Oracle {
         if is_common(&request.command) {
             return Ok(());
         }
-        let objections = self.shop.objections(&request.command, booked.at);
+        let objections = self.shop.objections(&self.site, &request.command, booked.at);
         if !objections.is_empty() {
             let found = format!("done: {:?}", request.command);
             return Err(broken("what must be refused is refused (nothing is sold twice)", objections, found));
         }
+        let sales = if let Event::ReservationMade { lines, .. } = told { lines.as_slice() } else { &[] };
+        let is_elsewhere = |line: &&ReservationLine| self.shop.home_elsewhere(&line.location).is_some();
+        self.sold_elsewhere += sales.iter().filter(is_elsewhere).count() as u64;
         let expected = self.shop.carry_out(&request, booked, told);
         same("an effect is told as it is", &expected.as_ref(), &Some(told))?;
         touched.extend(shop::shelves_of(&request.command));
@@ -336,7 +347,7 @@ impl Oracle {
                 same("a repeat is answered as before", &Answer { position, recorded_at, events, replayed: true }, told)
             }
             (Ok(told), None) if !told.replayed && told.events.is_empty() => {
-                let objections = self.shop.objections(&request.command, now);
+                let objections = self.shop.objections(&self.site, &request.command, now);
                 match self.shop.is_so(&request.command) && objections.is_empty() {
                     true => Ok(()),
                     false => Err(broken("what is not so is done or refused", objections, &request.command)),
@@ -349,8 +360,8 @@ impl Oracle {
                 Ok(())
             }
             (Err(NotDone::Refused(refusal)), None) => {
-                let objections = self.shop.objections(&request.command, now);
-                if objections.contains(refusal) {
+                let objections = self.shop.objections(&self.site, &request.command, now);
+                if objections.contains(&without_others(refusal)) {
                     return Ok(());
                 }
                 let found = format!("{refusal:?} to {:?} at {}", request.command, now.0);
@@ -379,8 +390,21 @@ impl Oracle {
 /// Whether the command is about a product that several sites edit. What it leads to depends on what was
 /// read of the others: that they end with equal rows is judged among them.
 fn is_common(command: &Command) -> bool {
-    let Command::EditProduct { id, .. } = command else { return false };
-    id.as_str().starts_with("common-")
+    match command {
+        Command::EditProduct { id, .. } => id.as_str().starts_with("common-"),
+        Command::DescribeSite { .. } => true,
+        _ => false,
+    }
+}
+
+/// What a refusal says of this site alone: whether others hold units is their business.
+fn without_others(refusal: &Refusal) -> Refusal {
+    match refusal.clone() {
+        Refusal::QuotaExhaustedHere { sku, location, wanted, available, elsewhere: 1.., .. } => {
+            Refusal::InsufficientStock { sku, location, wanted, available }
+        }
+        other => other,
+    }
 }
 
 fn is_own(entry: &Entry) -> bool {

@@ -4,7 +4,7 @@
 //! them, facts included.
 
 use kontor_core::command::{Change, Command, Must, Note};
-use kontor_core::id::ReservationId;
+use kontor_core::id::{ReservationId, SiteId};
 use kontor_core::limits::{HOLD_MS_MAX, HOLD_MS_MIN};
 use kontor_core::movement::MovementKind;
 use kontor_core::product::Status;
@@ -16,7 +16,7 @@ use super::shop::{ShelfKey, Shop, refuses, summed};
 
 impl Shop {
     /// All that stands against a command now.
-    pub(crate) fn objections(&self, command: &Command, now: SiteTime) -> Vec<Refusal> {
+    pub(crate) fn objections(&self, site: &SiteId, command: &Command, now: SiteTime) -> Vec<Refusal> {
         let mut found = Vec::new();
         match command {
             Command::EditProduct { id, edit, expected, must, variants } => {
@@ -61,7 +61,7 @@ impl Shop {
             Command::Issue { lines, note } => {
                 self.used(MovementKind::Issue, note, &mut found);
                 for (shelf, wanted) in summed(lines) {
-                    self.not_for_sale(&shelf, wanted, now, &mut found);
+                    self.not_for_sale(site, &shelf, wanted, now, &mut found);
                     self.not_at_hand(&shelf, wanted, &mut found);
                 }
             }
@@ -109,7 +109,7 @@ impl Shop {
                     found.push(exists("reservation", &id));
                 }
                 for (shelf, wanted) in summed(lines) {
-                    self.not_for_sale(&shelf, wanted, now, &mut found);
+                    self.not_for_sale(site, &shelf, wanted, now, &mut found);
                 }
             }
             Command::Extend { id, hold_ms } => {
@@ -142,23 +142,24 @@ impl Shop {
     }
 
     fn unknown(&self, (sku, location): &ShelfKey, found: &mut Vec<Refusal>) {
-        if !self.items.contains_key(sku) {
+        if self.product_of(sku).is_none() {
             found.push(Refusal::UnknownSku { sku: sku.clone() });
         }
-        if !self.locations.contains_key(location) {
+        if !self.locations.contains_key(location) && self.home_elsewhere(location).is_none() {
             found.push(Refusal::UnknownLocation { location: location.clone() });
         }
     }
 
     /// Holds past their deadline are free, whether or not anybody has booked their end.
-    fn not_for_sale(&self, key: &ShelfKey, wanted: u64, now: SiteTime, found: &mut Vec<Refusal>) {
+    fn not_for_sale(&self, site: &SiteId, key: &ShelfKey, wanted: u64, now: SiteTime, found: &mut Vec<Refusal>) {
         self.unknown(key, found);
-        let Some(id) = self.items.get(&key.0) else { return };
-        if self.products.get(id).is_some_and(|product| product.status == Status::Archived) {
+        let Some((id, product)) = self.product_of(&key.0) else { return };
+        if product.status == Status::Archived {
             found.push(Refusal::ProductArchived { sku: key.0.clone(), id: id.clone() });
         }
         let Some(selling) = self.selling(&key.0).filter(|selling| refuses(selling.policy)) else { return };
-        let promisable = self.available(key, self.held_live(key, now)) + signed(selling.backorder_limit);
+        let backorder = if self.is_elsewhere(key) { 0 } else { signed(selling.backorder_limit) };
+        let promisable = self.sellable(site, key, self.held_live(key, now)) + backorder;
         if signed(wanted) > promisable {
             let (sku, location) = key.clone();
             found.push(Refusal::InsufficientStock { sku, location, wanted, available: promisable.max(0) });
@@ -190,8 +191,10 @@ impl Shop {
             found.push(Refusal::InsufficientCommitted { sku, location, wanted, committed: 0 });
         }
         for (key, wanted) in wanted {
-            if !self.locations.contains_key(&key.1) {
-                found.push(Refusal::UnknownLocation { location: key.1.clone() });
+            match self.home_elsewhere(&key.1) {
+                Some(home) => found.push(Refusal::OwnedElsewhere { location: key.1.clone(), home: home.clone() }),
+                None if self.locations.contains_key(&key.1) => {}
+                None => found.push(Refusal::UnknownLocation { location: key.1.clone() }),
             }
             let line = hold.lines.iter().find(|line| line.shelf == key);
             let committed = line.map_or(0, |line| unsigned(line.quantity - line.shipped));

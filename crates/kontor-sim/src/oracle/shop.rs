@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kontor_core::command::{Command, Line};
-use kontor_core::id::{LocationId, Owner, Position, ProductId, ReservationId, Sku};
+use kontor_core::id::{LocationId, Owner, Position, ProductId, ReservationId, SiteId, Sku};
 use kontor_core::movement::MovementKind;
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::reservation::ReservationStatus;
 use kontor_core::text::{Reference, Title};
 use kontor_core::time::SiteTime;
+
+use super::objections::signed;
 
 /// An item at a location.
 pub(crate) type ShelfKey = (Sku, LocationId);
@@ -31,6 +33,30 @@ pub(crate) struct Shop {
     pub(crate) keys: BTreeSet<Box<str>>,
     /// The journal day that has started.
     pub(crate) day: u64,
+    /// Units of shelves that were given to other sites, declined, and asked of them.
+    pub(crate) dealings: BTreeMap<ShelfKey, Dealings>,
+    /// What was read of other sites.
+    pub(crate) others: BTreeMap<SiteId, Other>,
+}
+
+/// What a site has dealt out and asked for, of one shelf, in total.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dealings {
+    pub(crate) granted: BTreeMap<SiteId, u64>,
+    pub(crate) declined: BTreeMap<SiteId, u64>,
+    /// Units, and until when the newest ask is waited for.
+    pub(crate) asked: BTreeMap<SiteId, (u64, SiteTime)>,
+}
+
+/// Another site, as far as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Other {
+    /// The last group that was read.
+    pub(crate) seq: u64,
+    /// Its products, locations and dealings.
+    pub(crate) shop: Shop,
+    /// Units that it holds for buyers or has sold, by shelf.
+    pub(crate) promised: BTreeMap<ShelfKey, (i64, i64)>,
 }
 
 /// A product.
@@ -111,9 +137,55 @@ impl Shop {
         shelf.on_hand - held - self.committed(key) - shelf.unavailable - shelf.safety_stock
     }
 
+    /// What may be promised of a shelf to all that want it, here or elsewhere.
+    pub(crate) fn available_to_all(&self, key: &ShelfKey) -> i64 {
+        let (reserved, sold) = self.promised_elsewhere(key);
+        self.available(key, self.held(key)) - reserved - sold
+    }
+
+    /// What other sites hold and have sold of a shelf.
+    pub(crate) fn promised_elsewhere(&self, key: &ShelfKey) -> (i64, i64) {
+        let promised = self.others.values().filter_map(|other| other.promised.get(key));
+        promised.fold((0, 0), |(reserved, sold), (more, most)| (reserved + more, sold + most))
+    }
+
+    /// What this site may promise of a shelf, its own or another's: its share, as far as it knows of it.
+    pub(crate) fn sellable(&self, site: &SiteId, key: &ShelfKey, held: i64) -> i64 {
+        let units = |of: &BTreeMap<SiteId, u64>| of.values().sum::<u64>();
+        let given = self.dealings.get(key).map_or(0, |dealings| units(&dealings.granted));
+        let dealings = self.others.values().filter_map(|other| other.shop.dealings.get(key));
+        let taken: u64 = dealings.filter_map(|dealings| dealings.granted.get(site)).sum();
+        self.available(key, held) + signed(taken) - signed(given)
+    }
+
+    /// Units that `asker`, as it was read, has asked of this site, and this one of it.
+    pub(crate) fn asked_by(&self, asker: &SiteId, site: &SiteId, key: &ShelfKey) -> u64 {
+        let dealings = self.others.get(asker).and_then(|other| other.shop.dealings.get(key));
+        dealings.and_then(|dealings| dealings.asked.get(site)).map_or(0, |(units, _)| *units)
+    }
+
+    /// Units that `donor`, as it was read, has given to this site or declined.
+    pub(crate) fn answered_by(&self, donor: &SiteId, site: &SiteId, key: &ShelfKey) -> u64 {
+        let dealings = self.others.get(donor).and_then(|other| other.shop.dealings.get(key));
+        let units = |of: &BTreeMap<SiteId, u64>| of.get(site).copied().unwrap_or(0);
+        dealings.map_or(0, |dealings| units(&dealings.granted) + units(&dealings.declined))
+    }
+
+    /// The home of a location of another site, if it was read.
+    pub(crate) fn home_elsewhere(&self, location: &LocationId) -> Option<&SiteId> {
+        self.others.iter().find(|(_, other)| other.shop.locations.contains_key(location)).map(|(site, _)| site)
+    }
+
+    /// The product behind a SKU, here or, as it was read, elsewhere.
+    pub(crate) fn product_of(&self, sku: &Sku) -> Option<(&ProductId, &ShopProduct)> {
+        let own = |shop: &'_ Self| shop.items.get(sku).cloned();
+        let shops = [self].into_iter().chain(self.others.values().map(|other| &other.shop));
+        shops.filter_map(|shop| shop.products.get_key_value(&own(shop)?)).next()
+    }
+
     /// How an item is sold, if there is such an item.
     pub(crate) fn selling(&self, sku: &Sku) -> Option<Selling> {
-        let product = self.products.get(self.items.get(sku)?)?;
+        let (_, product) = self.product_of(sku)?;
         product.variants.iter().find(|(of, ..)| of == sku).map(|(_, _, selling)| *selling)
     }
 
