@@ -205,6 +205,62 @@ fn another_site_that_gives_what_it_has_not_is_found_out() {
     }
 }
 
+/// Two regions sell one shelf: five buyers in two minutes at the home, three at the other, one unit each. Their
+/// links are cut from the thirtieth minute to the ninetieth. `cargo test -- --nocapture` prints the figures.
+#[test]
+fn two_regions_that_are_cut_apart_for_an_hour_both_keep_selling() {
+    println!("units | sold before, in the cut, after | refused though others held units | refused, none left");
+    for units in [1_000, 400, 300, 200, 100, 50] {
+        let mut sites = Sites::new(2);
+        play_all(&mut sites, 0, &format!("receive {units} apples"));
+        let mut sold = [[0_u64; 2]; 3];
+        let (mut here, mut none_left, mut buyers) = ([[0_u64; 2]; 3], 0, 0);
+        for second in (0..120 * 60).step_by(8) {
+            let phase = [30 * 60, 90 * 60, 120 * 60].iter().position(|end| second < *end).expect("a phase");
+            let at = kontor_core::time::SiteTime(moment("0s").0 + second * 1_000);
+            sites.shops.iter_mut().for_each(|shop| shop.now = at);
+            if phase != 1 {
+                sites.read(1, 0, usize::MAX);
+                sites.read(0, 1, usize::MAX);
+                sites.tend_all();
+            }
+            for (site, every) in [24, 40].into_iter().enumerate() {
+                if second % every != 0 {
+                    continue;
+                }
+                buyers += 1;
+                let shop = &mut sites.shops[site];
+                match play(shop, &format!("reserve r{buyers} 1 apples for 1d")) {
+                    Answer::Done(_) => sold[phase][site] += 1,
+                    Answer::No(refusal) if refusal.code() == "quota_exhausted_here" => {
+                        here[phase][site] += 1;
+                        play(shop, "borrow 1 apples");
+                    }
+                    Answer::No(refusal) if refusal.code() == "insufficient_stock" => none_left += 1,
+                    Answer::No(refusal) if refusal.code() == "unknown_sku" => {}
+                    other => panic!("{other:?}"),
+                }
+                sites.note_known();
+            }
+            sites.check().expect("the law of quota");
+        }
+        println!("{units:5} | {sold:?} | {here:?} | {none_left}");
+        let all: u64 = sold.iter().flatten().sum();
+        assert_eq!(all, units.min(buyers - 1), "everything is sold that somebody wants, once links are healed");
+        let (before, in_cut): (u64, u64) = (sold[0].iter().sum(), sold[1].iter().sum());
+        if units >= 400 {
+            assert_eq!((sold[1], here[1]), ([150, 90], [0, 0]), "nobody notices the cut");
+        } else {
+            assert_eq!(in_cut, units - before, "what is left is where it is sold");
+        }
+    }
+}
+
+fn play_all(sites: &mut Sites, site: usize, act: &str) {
+    assert!(matches!(play(&mut sites.shops[site], act), Answer::Done(_)), "{act}");
+    sites.note_known();
+}
+
 /// Something that may be done at one of three sites.
 #[derive(Debug, Clone)]
 enum Act {
