@@ -11,5 +11,6 @@ mod products;
 mod reservations;
 mod revisions;
 mod search;
+mod shares;
 mod sites;
 mod stock;
