@@ -303,7 +303,10 @@ impl Machine {
     pub(crate) fn bring(&mut self, of: &SiteId, groups: &[Bytes]) -> Seq {
         let Some(running) = &mut self.running else { return 0 };
         let Some(copy) = running.copies.get_mut(of) else { return 0 };
-        let taken = copy.take(groups);
+        let taken = match self.plant {
+            Some(Plant::GiveTooMuch) => copy.take(&plant::too_generous(groups, &self.site)),
+            _ => copy.take(groups),
+        };
         if self.plant == Some(Plant::FoldUnkept) && self.chance.happens(0.1) {
             // What comes until the next start is kept on a disk that no start will find.
             if let Some(disk) = self.copies.get_mut(of) {

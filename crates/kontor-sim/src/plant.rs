@@ -1,6 +1,9 @@
 //! Mistakes that are planted on purpose, between the site and the world, to show that the oracle
 //! sees such mistakes. None of them touches the code of the site itself.
 
+use bytes::Bytes;
+use kontor_core::event::Event;
+use kontor_core::group::{self, GroupBody};
 use kontor_core::id::SiteId;
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{Table, decode, encode};
@@ -46,11 +49,13 @@ pub enum Plant {
     ForgetAsks,
     /// What another site says of a shelf is taken for one's own books of it.
     LastWriterWins,
+    /// Another site gives away more than there is. Whoever reads it must read no further.
+    GiveTooMuch,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AckBeforeSync,
         Self::LoseGroup,
         Self::ForgetKey,
@@ -68,13 +73,14 @@ impl Plant {
         Self::AskTwice,
         Self::ForgetAsks,
         Self::LastWriterWins,
+        Self::GiveTooMuch,
     ];
 
     /// Whether only worlds of several sites can show it: every second.
     pub fn is_between_sites(self) -> bool {
         matches!(self, Self::LoseCopy | Self::SkipForeign | Self::FoldUnkept)
             || matches!(self, Self::GrantTwice | Self::ForgetGrants | Self::AskTwice | Self::ForgetAsks)
-            || matches!(self, Self::LastWriterWins)
+            || matches!(self, Self::LastWriterWins | Self::GiveTooMuch)
     }
 }
 
@@ -105,6 +111,29 @@ pub(crate) fn in_shares(
         overlay.put(Table::STOCK, key, encode(&row));
     }
     overlay.into_changes()
+}
+
+/// Groups as they are brought, the last of them with a gift that nobody can make.
+pub(crate) fn too_generous(groups: &[Bytes], here: &SiteId) -> Vec<Bytes> {
+    let mut groups = groups.to_vec();
+    let Some(last) = groups.last_mut() else { return groups };
+    let Ok(mut group) = group::decode(last) else { return groups };
+    let events = group.entries.iter().flat_map(|entry| &entry.events);
+    let moved =
+        events.filter_map(|event| if let Event::StockMoved { lines, .. } = event { lines.first() } else { None });
+    let Some((sku, location)) = moved.map(|line| (line.sku.clone(), line.location.clone())).next() else {
+        return groups;
+    };
+    if let Some(entry) = group.entries.iter_mut().find(|entry| !entry.events.is_empty()) {
+        entry.events.push(Event::QuotaGranted { sku, location, to: here.clone(), units: 1_000_000 });
+    }
+    let mut body = GroupBody::default();
+    for entry in &mut group.entries {
+        body.push(entry);
+    }
+    let bytes = group::encode(&group.header, &body);
+    *last = group::shared(&bytes).map_or_else(|_| last.clone(), Bytes::copy_from_slice);
+    groups
 }
 
 /// A disk without the newest group.
