@@ -8,7 +8,7 @@
 //!   a site has borrowed for a buyer it keeps until its ask has run out, so that two sites with one unit
 //!   between them do not hand it to and fro.
 //! - **Shares.** Every region holds a share of a region's shelf, by what it has promised lately and even at
-//!   first. It asks when it has less than three quarters of its share, for all that is missing: in batches. Whom it
+//!   first. It asks when it has less than half of its share, for all that is missing: in batches. Whom it
 //!   asks has more than a share of its own.
 //! - **Near zero** shares would be of a unit or none, and the rest gathers at one site: the home of the
 //!   shelf, unless another one sells twice as much of it.
@@ -139,7 +139,7 @@ impl Shelf<'_> {
         let is_holder = |site: &SiteId| self.holders.contains(site);
         if let Some(share) = self.share(have) {
             // The share is what it has and what it lacks of it.
-            let is_short = 4 * have < 3 * (have + share);
+            let is_short = 2 * have < have + share;
             let beyond = |site: &SiteId| self.free(site) - self.kept(site).max(self.target(site));
             let donors = self.others(|site| if is_holder(site) { beyond(site) } else { 0 });
             return (if is_short { share } else { 0 }, donors);
