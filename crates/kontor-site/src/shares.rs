@@ -93,21 +93,23 @@ impl Shares {
         {
             commands.push(Command::BorrowQuota { sku, location, missing });
         }
-        let mut items = Vec::new();
         if self.rests_until > now {
-            return Ok((commands, items));
+            return Ok((commands, Vec::new()));
         }
         while self.later.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, item)) = self.later.pop_first()
         {
             self.changed.insert(item);
         }
+        // Each once: one command looks at the rows as they were before it.
+        let mut items = BTreeSet::new();
         while items.len() < QUOTA_ITEMS_PER_TICK
             && let Some(item) = self.changed.pop_first()
         {
-            items.push(item);
+            items.insert(item);
         }
         self.go_on(rows, &mut items)?;
+        let items = Vec::from_iter(items);
         if !items.is_empty() {
             self.rests_until = now.plus(QUOTA_TICK_MS);
             commands.push(Command::TendQuota { items: items.clone() });
@@ -116,20 +118,20 @@ impl Shares {
     }
 
     /// Goes on looking at all shelves, as far as there is room for.
-    fn go_on(&mut self, rows: &dyn View, items: &mut Vec<Item>) -> Result<(), ViewError> {
+    fn go_on(&mut self, rows: &dyn View, items: &mut BTreeSet<Item>) -> Result<(), ViewError> {
         let Some(from) = self.all_from.take() else { return Ok(()) };
         let mut next = None;
         let range = KeyRange { from: from.as_bytes(), before: &[u8::MAX; 9] };
         rows.scan(Table::STOCK, range, &mut |key, _| {
             let Some(found) = item(key) else { return true };
-            if items.last() == Some(&found) {
+            if items.contains(&found) {
                 return true;
             }
             if items.len() == QUOTA_ITEMS_PER_TICK {
                 next = Some(Key::new().text(found.0.as_str()).text(found.1.as_str()));
                 return false;
             }
-            items.push(found);
+            items.insert(found);
             true
         })?;
         self.all_from = next;
