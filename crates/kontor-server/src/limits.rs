@@ -156,6 +156,9 @@ pub(crate) const COMPAT_EVENTS_PER_MARK: u64 = 512;
 /// changes. A longer journal is numbered by several requests.
 pub(crate) const COMPAT_EVENTS_COUNTED: usize = 2_000;
 
+/// Seconds after which a sync that the client of a store asked for is called failed.
+pub(crate) const COMPAT_SYNC_S: u64 = 5;
+
 /// Bytes of one line of a body of lines. What it asks for must fit into one entry of the journal.
 pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024;
 

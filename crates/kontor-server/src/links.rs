@@ -10,7 +10,7 @@ use kontor_core::id::SiteId;
 use kontor_core::session::{Link, Mark, Session};
 use kontor_site::Site;
 use kontor_site::clock::Stopwatch;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::limits::WISHES_MAX;
 
@@ -23,6 +23,8 @@ struct Inner {
     shown: Mutex<BTreeMap<String, Shown>>,
     heard: Mutex<BTreeMap<SiteId, Heard>>,
     wishes: mpsc::Sender<Wish>,
+    /// Counts what was shown.
+    shows: watch::Sender<u64>,
 }
 
 /// What is known of a peer by what it asks.
@@ -63,7 +65,10 @@ impl Links {
     pub fn new() -> (Self, mpsc::Receiver<Wish>) {
         let (wishes, listener) = mpsc::channel(WISHES_MAX);
         let (shown, heard) = (Mutex::default(), Mutex::default());
-        (Self(Arc::new(Inner { started: Stopwatch::start(), shown, heard, wishes })), listener)
+        (
+            Self(Arc::new(Inner { started: Stopwatch::start(), shown, heard, wishes, shows: watch::Sender::new(0) })),
+            listener,
+        )
     }
 
     /// Milliseconds that sessions are told.
@@ -77,6 +82,12 @@ impl Links {
     pub fn show(&self, name: &str, shown: Shown) {
         set_gauges(name, &shown, self.now_ms());
         lock(&self.0.shown).insert(name.to_owned(), shown);
+        self.0.shows.send_modify(|shows| *shows += 1);
+    }
+
+    /// Changes whenever a link is shown anew.
+    pub(crate) fn shows(&self) -> watch::Receiver<u64> {
+        self.0.shows.subscribe()
     }
 
     /// Shows a link no more.
@@ -87,6 +98,11 @@ impl Links {
     /// Told whenever this peer asks something.
     pub fn ear(&self, peer: &SiteId) -> Arc<Notify> {
         lock(&self.0.heard).entry(peer.clone()).or_default().ear.clone()
+    }
+
+    /// Asks all peers at once, without waiting for their turn.
+    pub(crate) fn ask_all(&self) {
+        lock(&self.0.heard).values().for_each(|heard| heard.ear.notify_one());
     }
 
     /// A peer has asked for what follows a group.

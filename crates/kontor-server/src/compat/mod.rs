@@ -40,6 +40,8 @@ pub(crate) enum Shape {
     Catalog,
     /// The central API of the distributed inventory.
     Inventory,
+    /// A store of it.
+    Store,
     /// Health, which is ours: only its headers are of the global catalogue.
     Health,
     /// The product API.
@@ -59,6 +61,7 @@ impl Shape {
         let mut parts = path.strip_prefix('/')?.split('/');
         match (parts.next()?, parts.next(), parts.next()) {
             ("v1", Some("inventory" | "admin"), _) => Some(Self::Inventory),
+            ("v1", Some("store"), _) => Some(Self::Store),
             ("products", None, _) if *method == Method::PUT => Some(Self::Catalog),
             ("products", Some("search"), None) => Some(Self::Web),
             ("products", _, None) => Some(Self::Products),
@@ -74,7 +77,7 @@ impl Shape {
     pub(crate) fn asks(self, path: &str) -> Reach {
         match self {
             Self::Inventory if inventory::is_admin(path) => Reach::InventoryAdmin,
-            Self::Inventory => Reach::Inventory,
+            Self::Inventory | Self::Store => Reach::Inventory,
             Self::Catalog | Self::Health | Self::Products | Self::Shop | Self::Web => Reach::Everything,
         }
     }
@@ -96,6 +99,7 @@ impl Shape {
         let said = match self {
             Self::Catalog | Self::Health => global_catalog::said(problem),
             Self::Inventory => inventory::said(problem, path, standing),
+            Self::Store => inventory::store::said(problem),
             Self::Products => products::in_words(problem),
             Self::Shop => shop::said(problem),
             Self::Web => web::said(problem),
@@ -111,7 +115,7 @@ impl Shape {
     pub(crate) fn head(self, headers: &mut HeaderMap, app: &App, standing: Option<&Standing>, seconds: f64) {
         match self {
             Self::Catalog | Self::Health => global_catalog::head(headers, app, seconds),
-            Self::Inventory => inventory::head(headers, standing),
+            Self::Inventory | Self::Store => inventory::head(headers, standing),
             Self::Products | Self::Shop | Self::Web => {}
         }
     }

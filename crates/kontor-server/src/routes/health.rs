@@ -64,7 +64,7 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
             region: app.site.id().to_string(),
             service: "kontor".to_owned(),
             timestamp: convert::time(SiteTime(wall_ms()))?,
-            memory_mb: memory_mb(),
+            memory_mb: memory_bytes() / 1_000_000,
             position: status.end.to_string(),
             waiting: status.waiting as u64,
             alarms,
@@ -74,10 +74,10 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
 }
 
 /// What of the process is in memory, as Linux counts it in pages of 4 KiB.
-fn memory_mb() -> u64 {
+pub(crate) fn memory_bytes() -> u64 {
     let counted = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = counted.and_then(|counted| counted.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4_096 / 1_000_000
+    pages.unwrap_or(0) * 4_096
 }
 
 /// Figures for Prometheus

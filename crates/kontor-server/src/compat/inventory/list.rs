@@ -81,6 +81,11 @@ const ROWS_PER_READ: usize = 1_000;
 const ROWS_PER_MARK: usize = 200;
 
 impl Pages {
+    /// How many there are.
+    pub(super) fn total(&self, reader: &Reader) -> Result<usize, ViewError> {
+        self.cut(reader, 0, 0).map(|(total, _)| total)
+    }
+
     /// How many there are, and those of one page.
     fn cut(&self, reader: &Reader, offset: usize, limit: usize) -> Result<(usize, Vec<Sku>), ViewError> {
         let (total, from) = {

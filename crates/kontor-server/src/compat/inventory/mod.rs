@@ -1,4 +1,5 @@
-//! The central API of the distributed inventory: one pool of stock that stores sell from by version.
+//! The central API of the distributed inventory, one pool of stock that stores sell from by version, and the
+//! API of those stores.
 //!
 //! A product of it is a SKU, its pool is the location `central`, which is opened by the first write, and its
 //! version is that of this site's books of the two. A product that is deleted here is archived.
@@ -7,6 +8,7 @@ mod admin;
 mod events;
 mod list;
 mod rates;
+pub(super) mod store;
 mod updates;
 
 use axum::Router;
@@ -41,6 +43,13 @@ const SET: &str = "/v1/admin/products/set";
 const DELETE: &str = "/v1/admin/products/delete";
 const RATE_LIMIT_STATUS: &str = "/v1/admin/rate-limit/status";
 const RATE_LIMIT_RESET: &str = "/v1/admin/rate-limit/reset";
+const STORE_PRODUCTS: &str = "/v1/store/inventory";
+const STORE_PRODUCT: &str = "/v1/store/inventory/{productId}";
+const STORE_UPDATES: &str = "/v1/store/inventory/updates";
+const STORE_BATCH: &str = "/v1/store/inventory/batch-updates";
+const STORE_SYNC_STATUS: &str = "/v1/store/sync/status";
+const STORE_SYNC_FORCE: &str = "/v1/store/sync/force";
+const STORE_CACHE_STATS: &str = "/v1/store/cache/stats";
 
 pub(super) const OPERATIONS: &[(&str, Method)] = &[
     (PRODUCTS, Method::GET),
@@ -52,6 +61,13 @@ pub(super) const OPERATIONS: &[(&str, Method)] = &[
     (DELETE, Method::DELETE),
     (RATE_LIMIT_STATUS, Method::GET),
     (RATE_LIMIT_RESET, Method::POST),
+    (STORE_PRODUCTS, Method::GET),
+    (STORE_PRODUCT, Method::GET),
+    (STORE_UPDATES, Method::POST),
+    (STORE_BATCH, Method::POST),
+    (STORE_SYNC_STATUS, Method::GET),
+    (STORE_SYNC_FORCE, Method::POST),
+    (STORE_CACHE_STATS, Method::GET),
 ];
 
 pub(super) fn routes() -> Router<App> {
@@ -65,6 +81,13 @@ pub(super) fn routes() -> Router<App> {
         .route(DELETE, delete(admin::delete))
         .route(RATE_LIMIT_STATUS, get(rates::status))
         .route(RATE_LIMIT_RESET, post(rates::reset))
+        .route(STORE_PRODUCTS, get(list::list))
+        .route(STORE_PRODUCT, get(store::read))
+        .route(STORE_UPDATES, post(store::update))
+        .route(STORE_BATCH, post(store::batch))
+        .route(STORE_SYNC_STATUS, get(store::sync_status))
+        .route(STORE_SYNC_FORCE, post(store::force_sync))
+        .route(STORE_CACHE_STATS, get(store::cache_stats))
 }
 
 /// What is kept between requests.

@@ -31,33 +31,33 @@ struct Asked {
     update: Update,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Update {
-    product_id: String,
-    delta: i64,
+pub(super) struct Update {
+    pub(super) product_id: String,
+    pub(super) delta: i64,
     version: i64,
-    idempotency_key: String,
+    pub(super) idempotency_key: String,
 }
 
 /// What became of an update. Figures are always there, also when they are none.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome {
+pub(super) struct Outcome {
     product_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     new_quantity: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     new_version: Option<u64>,
-    applied: bool,
+    pub(super) applied: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_updated: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_type: Option<&'static str>,
+    pub(super) error_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_message: Option<String>,
+    pub(super) error_message: Option<String>,
     #[serde(skip)]
-    status: StatusCode,
+    pub(super) status: StatusCode,
     #[serde(skip)]
     replayed: bool,
 }
@@ -82,34 +82,39 @@ pub(super) async fn update(State(app): State<App>, sent: Sent) -> Result<Respons
     let store = store_id.unwrap_or_default();
     let Some(updates) = updates.filter(|updates| !updates.is_empty()) else {
         let outcome = apply(&app, &sent, &store, update).await?;
-        let mut response = answer(outcome.status, &outcome).map_err(Problem::after_write)?;
-        if outcome.replayed {
-            let name = HeaderName::from_static("idempotency-replayed");
-            response.headers_mut().insert(name, HeaderValue::from_static("true"));
-        }
-        return Ok(response);
+        return outcome.answer(&outcome);
     };
-    if updates.len() > COMPAT_BATCH_MAX {
-        let message = format!("a batch has at most {COMPAT_BATCH_MAX} updates, and this one has {}", updates.len());
+    if let Some(message) = too_many(&updates) {
         return refused(StatusCode::BAD_REQUEST, "invalid_request", &message, &[]);
     }
-    let mut results = Vec::with_capacity(updates.len());
-    for update in updates {
-        let product_id = update.product_id.clone();
-        // What went wrong with one says nothing of those that were done before it.
-        results.push(match apply(&app, &sent, &store, update).await {
-            Ok(outcome) => outcome,
-            Err(problem) => undone(product_id, &problem),
-        });
-    }
+    let results = apply_each(&app, &sent, &store, updates).await;
     let succeeded = results.iter().filter(|outcome| outcome.applied).count();
     let summary = Summary { total: results.len(), succeeded, failed: results.len() - succeeded };
     answer(StatusCode::OK, &Batch { results, summary }).map_err(Problem::after_write)
 }
 
+/// Why a list is not taken.
+pub(super) fn too_many(updates: &[Update]) -> Option<String> {
+    let (given, max) = (updates.len(), COMPAT_BATCH_MAX);
+    (given > max).then(|| format!("a batch has at most {max} updates, and this one has {given}"))
+}
+
+/// Sells one after another, each on its own: what goes wrong with one says nothing of those before it.
+pub(super) async fn apply_each(app: &App, sent: &Sent, store: &str, updates: Vec<Update>) -> Vec<Outcome> {
+    let mut results = Vec::with_capacity(updates.len());
+    for update in updates {
+        let product_id = update.product_id.clone();
+        results.push(match apply(app, sent, store, update).await {
+            Ok(outcome) => outcome,
+            Err(problem) => undone(product_id, &problem),
+        });
+    }
+    results
+}
+
 /// Sells units of one product. A key counts for its store alone, and for what is sold: a repeat that has
 /// learnt the new version meanwhile is still the same sale, and is not done again.
-async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -> Result<Outcome, Problem> {
+pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -> Result<Outcome, Problem> {
     let Update { product_id, delta, version, idempotency_key } = update;
     let no = |status, error, message: String| Ok(Outcome::refused(&product_id, status, error, message));
     if product_id.is_empty() {
@@ -210,6 +215,16 @@ async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer) -> Result<Outcome,
 }
 
 impl Outcome {
+    /// The answer of one update, which says whether it was done before.
+    pub(super) fn answer(&self, body: &impl Serialize) -> Result<Response, Problem> {
+        let mut response = answer(self.status, body).map_err(Problem::after_write)?;
+        if self.replayed {
+            let name = HeaderName::from_static("idempotency-replayed");
+            response.headers_mut().insert(name, HeaderValue::from_static("true"));
+        }
+        Ok(response)
+    }
+
     fn applied(now: Shown) -> Self {
         Self {
             product_id: now.product_id,
