@@ -8,6 +8,7 @@
 //! - `Idempotency-Key` is taken everywhere and needed nowhere.
 
 mod catalog;
+mod catalog_client;
 mod global_catalog;
 mod inventory;
 mod products;
@@ -68,6 +69,7 @@ impl Shape {
             ("products", _, Some("details")) if *method == Method::POST => Some(Self::Shop),
             ("products" | "inventory" | "explain-merge" | "explain-consistency", ..) => Some(Self::Catalog),
             ("simulate-conflict" | "simulate-conflict-body", ..) => Some(Self::Catalog),
+            ("items", Some(_), None) => Some(Self::Web),
             ("health", None, _) => Some(Self::Health),
             _ => None,
         }
@@ -131,6 +133,7 @@ struct Said {
 /// All routes of the layer.
 pub(crate) fn routes() -> Router<App> {
     global_catalog::routes()
+        .merge(catalog_client::routes())
         .merge(inventory::routes())
         .merge(products::routes())
         .merge(shop::routes())
@@ -164,9 +167,15 @@ fn decoded(value: &str) -> String {
 
 /// Path and method of every operation, for the metrics.
 pub(crate) fn operations() -> impl Iterator<Item = (String, Method)> {
-    let all =
-        [global_catalog::OPERATIONS, inventory::OPERATIONS, products::OPERATIONS, shop::OPERATIONS, web::OPERATIONS]
-            .into_iter()
-            .flatten();
+    let all = [
+        global_catalog::OPERATIONS,
+        catalog_client::OPERATIONS,
+        inventory::OPERATIONS,
+        products::OPERATIONS,
+        shop::OPERATIONS,
+        web::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten();
     all.map(|(path, method)| ((*path).to_owned(), method.clone()))
 }
