@@ -166,6 +166,24 @@ pub enum Event {
         /// Units that it asked for and did not get in total, since the beginning.
         units: u64,
     },
+    /// Units were asked of another location.
+    TransferAsked {
+        /// By which transfer.
+        id: String,
+        /// The site that is asked.
+        of: String,
+        /// Where the units are.
+        from: String,
+        /// Where they are wanted.
+        to: String,
+    },
+    /// A side of a transfer took a step.
+    TransferChanged {
+        /// Which.
+        id: String,
+        /// What was said: `confirmed`, `withdrawn`, `received` by the asker, the rest by the other.
+        step: TransferStep,
+    },
     /// A site said what kind of site it is.
     SiteDescribed {
         /// Which kind.
@@ -276,6 +294,32 @@ pub struct MovedLine {
     pub on_hand_after: i64,
     /// Units that could be promised afterwards.
     pub available_after: i64,
+}
+
+/// A step of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferStep {
+    /// It was asked for.
+    Offered,
+    /// Its units are held.
+    Accepted,
+    /// It is not done.
+    Declined,
+    /// It is not wanted any more.
+    Withdrawn,
+    /// What was held of what is not wanted any more is not held any more.
+    Undone,
+    /// It is wanted still.
+    Confirmed,
+    /// Its units were not held any more.
+    Lapsed,
+    /// Its units are promised.
+    Done,
+    /// They have left.
+    Dispatched,
+    /// They have arrived.
+    Received,
 }
 
 /// What kind of site it is.

@@ -75,6 +75,8 @@ codes! {
     UnknownLocation "unknown_location" 404 false true "There is no such location";
     /// No reservation of this site has this id.
     UnknownReservation "unknown_reservation" 404 false true "There is no such reservation";
+    /// No transfer has this id, as far as this site has read.
+    UnknownTransfer "unknown_transfer" 404 false true "There is no such transfer";
     /// The path exists, but not with this method. `Allow` says which ones there are.
     MethodNotAllowed "method_not_allowed" 405 false true "The method is not allowed here";
     /// The answer cannot be given in a media type that `Accept` names.
@@ -102,6 +104,8 @@ codes! {
     JobPosition "job_position" 409 false true "The job is at another line";
     /// The job is not in a state in which this can be done; `status_now` says in which.
     JobState "job_state" 409 false true "The job cannot do this now";
+    /// The transfer is not in a status in which this can be done; `status_now` says in which.
+    TransferStatus "transfer_status" 409 false true "The transfer cannot do this now";
     /// A job with this id was started with another kind or digest.
     JobDiffers "job_differs" 409 false true "The job has another input";
     /// Something has this name already.

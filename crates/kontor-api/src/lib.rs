@@ -25,6 +25,7 @@ pub mod security;
 pub mod site;
 pub mod stock;
 pub mod time;
+pub mod transfer;
 
 pub use error::Code;
 pub use problem::Problem;

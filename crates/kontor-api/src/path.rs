@@ -3,6 +3,11 @@
 /// What all paths of this version begin with.
 pub const V1: &str = "/api/v1";
 
+/// Whether writes under a path move stock, and so must carry a key.
+pub fn moves_stock(path: &str) -> bool {
+    [STOCK, RESERVATIONS, TRANSFERS].iter().any(|prefix| path.starts_with(prefix))
+}
+
 /// Products: list, create.
 pub const PRODUCTS: &str = "/api/v1/products";
 /// One product: read, change, delete.
@@ -61,6 +66,16 @@ pub const EXTEND: &str = "/api/v1/reservations/{id}/extend";
 pub const COMMIT: &str = "/api/v1/reservations/{id}/commit";
 /// Gives a hold back.
 pub const RELEASE: &str = "/api/v1/reservations/{id}/release";
+/// Transfers: list, ask for one.
+pub const TRANSFERS: &str = "/api/v1/transfers";
+/// One transfer: read.
+pub const TRANSFER: &str = "/api/v1/transfers/{id}";
+/// Takes back what was asked for.
+pub const WITHDRAW_TRANSFER: &str = "/api/v1/transfers/{id}/withdraw";
+/// Hands out its units.
+pub const DISPATCH_TRANSFER: &str = "/api/v1/transfers/{id}/dispatch";
+/// Books what has arrived of it.
+pub const RECEIVE_TRANSFER: &str = "/api/v1/transfers/{id}/receive";
 /// The stock ledger.
 pub const MOVEMENTS: &str = "/api/v1/movements";
 /// The change feed.

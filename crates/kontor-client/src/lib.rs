@@ -11,6 +11,7 @@ mod products;
 mod reservations;
 mod sites;
 mod stock;
+mod transfers;
 
 pub use client::{Client, IfMatch, Reply};
 pub use error::ClientError;

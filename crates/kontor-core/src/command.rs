@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::access::Role;
-use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
+use crate::id::{Actor, JobId, LocationId, OfferId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
 use crate::job::{JobKind, JobOptions, JobStep, Source};
 use crate::product::Selling;
 use crate::product::edit::{ProductEdit, VariantEdit};
@@ -238,6 +238,46 @@ pub enum Command {
         location: LocationId,
         /// How many more than the site may promise.
         missing: u64,
+    },
+    /// Asks for units that are at another location, to be brought to one whose books are kept here.
+    AskTransfer {
+        /// Given by the caller, or else by the site.
+        id: Option<OfferId>,
+        /// Where the units are.
+        from: LocationId,
+        /// Where they are wanted.
+        to: LocationId,
+        /// What; the demand of equal lines is summed.
+        lines: Vec<(Sku, Quantity)>,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// Takes back what was asked for, until it is confirmed.
+    WithdrawTransfer {
+        /// Which.
+        id: OfferId,
+    },
+    /// Hands out the units of a transfer.
+    DispatchTransfer {
+        /// Which.
+        id: OfferId,
+        /// The papers of it.
+        note: Note,
+    },
+    /// Books what has arrived of a transfer.
+    ReceiveTransfer {
+        /// Which.
+        id: OfferId,
+        /// Units of SKUs of which not everything has arrived.
+        received: Vec<(Sku, u64)>,
+        /// The papers of it.
+        note: Note,
+    },
+    /// Answers what other sites offer, and confirms what they have accepted. The site gives itself this
+    /// command.
+    TendOffers {
+        /// Which offers, and whose they are.
+        offers: Vec<(OfferId, SiteId)>,
     },
     /// Several commands in one entry, each decided on top of the ones before it: all or none.
     All(Vec<Command>),

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
 use crate::command::Idempotency;
-use crate::id::{Actor, JobId, LocationId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
+use crate::id::{Actor, JobId, LocationId, OfferId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
 use crate::job::{JobLine, JobStarted, JobUndone, LinesDone};
 use crate::movement::MovementKind;
+use crate::offer::{Answer, Said, Transfer};
 use crate::product::edit::ProductEdit;
 use crate::product::field::Conflict;
 use crate::product::listing::ListingEdit;
@@ -169,6 +170,31 @@ pub enum Event {
         to: SiteId,
         /// How many it asked for and does not get, in total.
         units: u64,
+    },
+    /// Units were asked of another location, of whoever keeps its books.
+    TransferAsked {
+        /// Which.
+        id: OfferId,
+        /// The home of the location that the units are at.
+        of: SiteId,
+        /// What is wanted.
+        transfer: Arc<Transfer>,
+    },
+    /// The asker of a transfer said something more.
+    TransferSaid {
+        /// Which.
+        id: OfferId,
+        /// What.
+        said: Said,
+    },
+    /// The target of a transfer answered.
+    TransferAnswered {
+        /// Which.
+        id: OfferId,
+        /// Whose.
+        asker: SiteId,
+        /// What.
+        answer: Answer,
     },
 }
 

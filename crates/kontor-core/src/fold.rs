@@ -14,12 +14,13 @@ use crate::command::Idempotency;
 use crate::derive;
 use crate::event::{Entry, Event, ListingEdited, Moved, ProductEdited};
 use crate::group::{Group, Seen};
-use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::id::{JobId, LocationId, OfferId, Position, ProductId, ReservationId, SiteId, Sku};
 use crate::job::{Job, JobStarted, JobStatus, LinesDone};
 use crate::limits::{COUNTER_MAX, IDEMPOTENCY_DAYS};
 use crate::location::Location;
 use crate::meaning::{self, Breach};
 use crate::movement::{Movement, MovementKey, MovementKind, UsedReference};
+use crate::offer::{Answered, Asked, OfferKey, OfferRow, Said, Transfer};
 use crate::overlay::{Changes, Overlay};
 use crate::product::listing::ListingSibling;
 use crate::product::revision::{Edited, Revision};
@@ -261,6 +262,23 @@ impl SiteRows<'_, '_> {
                 self.other(to)?;
                 self.stock(sku, location, |row| raise(row.declined.entry(to.clone()).or_default(), *units))?;
             }
+            Event::TransferAsked { id, of, transfer } => {
+                let (of, transfer, at) = (of.clone(), Transfer::clone(transfer), self.at.time);
+                let asked = Asked { of, transfer, said: Said::Offered, created_at: at, updated_at: at };
+                self.offer(*id, self.at.site, |row| row.asked = Some(asked))?;
+            }
+            Event::TransferSaid { id, said } => {
+                let at = self.at.time;
+                self.offer(*id, self.at.site, |row| {
+                    if let Some(asked) = &mut row.asked {
+                        (asked.said, asked.updated_at) = (said.clone(), at);
+                    }
+                })?;
+            }
+            Event::TransferAnswered { id, asker, answer } => {
+                let answered = Answered { answer: answer.clone(), updated_at: self.at.time };
+                self.offer(*id, asker, |row| row.answered = Some(answered))?;
+            }
         }
         Ok(())
     }
@@ -427,6 +445,14 @@ impl SiteRows<'_, '_> {
         change(&mut row)?;
         row.version += 1;
         self.put((sku, location), &row);
+        Ok(())
+    }
+
+    fn offer(&mut self, id: OfferId, asker: &SiteId, change: impl FnOnce(&mut OfferRow)) -> Result<(), ViewError> {
+        let key = OfferKey { id, asker };
+        let mut row = self.get::<OfferRow>(key)?.unwrap_or_default();
+        change(&mut row);
+        self.put(key, &row);
         Ok(())
     }
 

@@ -92,6 +92,10 @@ uuid_type! {
     /// One import. A UUIDv7, shown as `job_` and 32 hexadecimal digits.
     JobId, "job id", "job_"
 }
+uuid_type! {
+    /// One stock transfer. A UUIDv7, shown as `trf_` and 32 hexadecimal digits.
+    OfferId, "transfer id", "trf_"
+}
 
 /// A place in a journal: the entry `index` of group `seq` of a site's term. Written
 /// `term-seq-index`, and ordered as written.

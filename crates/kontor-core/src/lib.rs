@@ -25,6 +25,7 @@ pub mod location;
 pub mod meaning;
 pub mod money;
 pub mod movement;
+pub mod offer;
 pub mod overlay;
 pub mod product;
 pub mod quantity;

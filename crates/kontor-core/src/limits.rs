@@ -51,6 +51,17 @@ pub const COUNTER_MAX: u64 = 1 << 53;
 /// an entry of 1,200 lines stays below [`ENTRY_BYTES_MAX`].
 pub const LINES_MAX: usize = 1_200;
 
+/// Lines of one transfer. What is asked for, held and promised of each stands in the same entry where both
+/// locations have one home.
+pub const TRANSFER_LINES_MAX: usize = 300;
+
+/// How long the units of a transfer that was accepted are held for the asker's confirm. Confirming takes one
+/// exchange of journals; a day is a long cut, and after it the target tries once more.
+pub const TRANSFER_HOLD_MS: u64 = 24 * 3_600_000;
+
+/// Offers that a site sees to in one command.
+pub const OFFERS_PER_TICK: usize = 16;
+
 /// Commands in one entry. What callers do in one go is an item, its place, its price, its stock and a
 /// check or two; longer lists have commands of their own.
 pub const ALL_COMMANDS_MAX: usize = 8;

@@ -7,8 +7,9 @@
 use std::fmt;
 
 use crate::event::{Entry, Event};
-use crate::id::{LocationId, SiteId, Sku};
+use crate::id::{LocationId, OfferId, SiteId, Sku};
 use crate::location::Location;
+use crate::offer::{Answer, OfferKey, OfferRow, Said};
 use crate::stock::{StockRow, sellable};
 use crate::view::{View, ViewError, row, rows_of_sites};
 
@@ -34,6 +35,7 @@ pub fn breach(rows: &dyn View, site: &SiteId, entry: &Entry) -> Result<Option<Br
                 found
             }
             Event::StockAdjusted { sku, location, .. } => not_at_home(rows, site, sku, location)?,
+            Event::TransferAnswered { id, asker, answer: Answer::Done } => before_confirm(rows, site, *id, asker)?,
             Event::QuotaGranted { sku, location, to, .. } => beyond_quota(rows, site, (sku, location), to)?,
             _ => None,
         };
@@ -49,6 +51,13 @@ fn not_at_home(rows: &dyn View, site: &SiteId, sku: &Sku, location: &LocationId)
         return Ok(None);
     }
     Ok(Some(Breach(format!("{site} books {sku} at {location}, which is not a location of its own"))))
+}
+
+/// Whoever acts has read the confirm, and whoever reads that has read what the writer had.
+fn before_confirm(rows: &dyn View, site: &SiteId, id: OfferId, asker: &SiteId) -> Result<Option<Breach>, ViewError> {
+    let asked = row::<OfferRow>(rows, asker, OfferKey { id, asker })?.and_then(|row| row.asked);
+    let is_confirmed = asked.is_some_and(|asked| matches!(asked.said, Said::Confirmed | Said::Received(_)));
+    Ok((!is_confirmed).then(|| Breach(format!("{site} acts on {id} before {asker} has confirmed it"))))
 }
 
 fn beyond_quota(

@@ -24,6 +24,7 @@
 //! | `job_lines` | chunk of an import | job, first line, site | primary, private |
 //! | `gtins` | GTIN of a variant | gtin, product, sku | derived from `catalog` |
 //! | `index` | way to find a product | see [`crate::index`] | derived from `catalog` and `market_listings` |
+//! | `offers` | offer and site | offer, asker, site | primary, shared: what this site says of it |
 //! | `seen` | other site and site | other site, site | primary, shared: how far the site had folded the other |
 //!
 //! Every primary row names its site in its key and is written by entries of that site alone. The
@@ -45,7 +46,7 @@ use crate::view::ViewError;
 pub struct Table(pub u8);
 
 /// The tables by ordinal. Persisted by name; append only.
-pub const TABLE_NAMES: [&str; 30] = [
+pub const TABLE_NAMES: [&str; 31] = [
     "folded",
     "sites",
     "products",
@@ -76,6 +77,7 @@ pub const TABLE_NAMES: [&str; 30] = [
     "gtins",
     "index",
     "seen",
+    "offers",
 ];
 
 impl Table {
@@ -121,6 +123,8 @@ impl Table {
     pub const INDEX: Self = Self(28);
     /// How far sites had folded each other's journals.
     pub const SEEN: Self = Self(29);
+    /// Work that sites ask of each other.
+    pub const OFFERS: Self = Self(30);
 
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
     pub(crate) const ANSWERS: usize = 8;

@@ -1,7 +1,8 @@
 //! When the domain says no: a stable code, and the facts to act on.
 
-use crate::id::{JobId, LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::id::{JobId, LocationId, OfferId, Position, ProductId, ReservationId, SiteId, Sku};
 use crate::job::JobStatus;
+use crate::offer::OfferStatus;
 use crate::product::text::Name;
 use crate::reservation::ReservationStatus;
 use crate::text::Reference;
@@ -159,6 +160,20 @@ pub enum Refusal {
         /// Which.
         line: u64,
     },
+    /// No transfer has this id, as far as this site has read.
+    #[error("there is no transfer {transfer}")]
+    UnknownTransfer {
+        /// The id.
+        transfer: OfferId,
+    },
+    /// The transfer is not in a status in which this can be done.
+    #[error("transfer {transfer} is {status}")]
+    TransferStatus {
+        /// Which.
+        transfer: OfferId,
+        /// What it is.
+        status: OfferStatus,
+    },
     /// The job is not in a state in which this can be done.
     #[error("job {job} is {}", .status.word())]
     JobState {
@@ -266,6 +281,8 @@ impl Refusal {
             Self::UnknownJob { .. } => "unknown_job",
             Self::JobPosition { .. } => "job_position",
             Self::JobState { .. } => "job_state",
+            Self::UnknownTransfer { .. } => "unknown_transfer",
+            Self::TransferStatus { .. } => "transfer_status",
             Self::AlreadyExists { .. } => "already_exists",
             Self::ReferenceUsed { .. } => "reference_used",
             Self::ExpectedMismatch { .. } => "expected_mismatch",
@@ -327,6 +344,10 @@ impl Refusal {
             Self::LineOrder { line } => vec![("line", units(*line))],
             Self::JobState { job, status } => {
                 vec![("job", text(job)), ("status_now", Fact::Text(status.word().into()))]
+            }
+            Self::UnknownTransfer { transfer } => vec![("transfer", text(transfer))],
+            Self::TransferStatus { transfer, status } => {
+                vec![("transfer", text(transfer)), ("status_now", text(status))]
             }
             Self::AlreadyExists { what, name } => vec![("what", text(what)), ("name", text(name))],
             Self::ReferenceUsed { reference, position } => {

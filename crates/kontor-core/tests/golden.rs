@@ -91,7 +91,7 @@ fn read(bytes: &[u8]) -> Group {
     group::decode(bytes).expect("a group")
 }
 
-const EVENTS: usize = 19;
+const EVENTS: usize = 22;
 
 /// A new variant does not compile until it has a number here, and then is missed in the journal.
 fn number(event: &Event) -> usize {
@@ -115,6 +115,9 @@ fn number(event: &Event) -> usize {
         Event::QuotaAsked { .. } => 16,
         Event::QuotaGranted { .. } => 17,
         Event::QuotaDeclined { .. } => 18,
+        Event::TransferAsked { .. } => 19,
+        Event::TransferSaid { .. } => 20,
+        Event::TransferAnswered { .. } => 21,
     }
 }
 
@@ -174,6 +177,7 @@ fn story() -> Shop {
     shop.audit();
     shop.must(Command::DescribeSite { kind: SiteKind::Store });
     shares(&mut shop);
+    transfers(&mut shop);
     // Many entries in one group, which is packed.
     let keys = (0..40).map(|number| Entry {
         actor: Actor::parse("operator").expect("an actor"),
@@ -185,6 +189,15 @@ fn story() -> Shop {
     shop.now = shop.now.plus(2 * 86_400_000);
     assert!(matches!(play(&mut shop, "start-day"), Answer::Done(_)));
     shop
+}
+
+/// Units that were asked of another location, and of another site.
+fn transfers(shop: &mut Shop) {
+    let words =
+        ["receive 9 pears", "transfer t1 4 pears from shop to cellar because full", "dispatch t1", "arrive t1 3 pears"];
+    for command in words {
+        support::ledger::play_done(shop, command);
+    }
 }
 
 /// Units that were given to another site, declined, and asked for.

@@ -1,6 +1,7 @@
 //! From the core onto the wire.
 
 pub(crate) mod product;
+pub(crate) mod transfer;
 
 pub(crate) use product::{Audience, policy};
 
@@ -272,6 +273,18 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
         Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
         Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
         Event::SiteDescribed { kind } => changes::Event::SiteDescribed { kind: site_kind(*kind) },
+        Event::TransferAsked { id, of, transfer } => changes::Event::TransferAsked {
+            id: id.to_string(),
+            of: of.to_string(),
+            from: transfer.from.to_string(),
+            to: transfer.to.to_string(),
+        },
+        Event::TransferSaid { id, said } => {
+            changes::Event::TransferChanged { id: id.to_string(), step: transfer::said(said) }
+        }
+        Event::TransferAnswered { id, answer, .. } => {
+            changes::Event::TransferChanged { id: id.to_string(), step: transfer::answer(answer) }
+        }
         Event::QuotaAsked { sku, location, of, ask } => changes::Event::QuotaAsked {
             sku: sku.to_string(),
             location: location.to_string(),

@@ -146,6 +146,9 @@ impl Everybody {
                 event::Event::ReservationExtended { .. }
                 | event::Event::KeyCreated { .. }
                 | event::Event::SiteDescribed { .. }
+                | event::Event::TransferAsked { .. }
+                | event::Event::TransferSaid { .. }
+                | event::Event::TransferAnswered { .. }
                 | event::Event::JobStarted(_)
                 | event::Event::LinesDone(_)
                 | event::Event::JobFinished { .. }

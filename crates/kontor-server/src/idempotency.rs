@@ -136,7 +136,7 @@ fn names_of(query: &str) -> String {
 
 /// What moves stock or holds it must be repeatable; edits of the catalogue carry their revision.
 fn is_required(operation: &str) -> bool {
-    operation.starts_with(path::STOCK) || operation.starts_with(path::RESERVATIONS)
+    path::moves_stock(operation)
 }
 
 fn idempotency_key(headers: &HeaderMap, operation: &str) -> Result<Option<Box<[u8]>>, Problem> {
@@ -266,6 +266,7 @@ mod tests {
     use kontor_api::product_edit::*;
     use kontor_api::reservation::*;
     use kontor_api::stock::*;
+    use kontor_api::transfer::*;
     use serde::Deserialize;
     use serde_json::Value;
 
@@ -331,6 +332,8 @@ mod tests {
         AdjustStock "6215d1f6c7f8a5c0bc7172ee3eae7c77" r#"{"sku": "P1", "location": "berlin", "unavailable": 1, "safety_stock": 2, "expected": {"unavailable": 3, "safety_stock": 4}}"#,
         MakeReservation "a6678a342fd5dc9dc5bab8abe0245e0f" r#"{"id": "res_1", "lines": [{"sku": "P1", "location": "berlin", "quantity": 2}], "ttl_s": 60, "owner": "cart 7"}"#,
         ExtendReservation "e81d06d24a328c1406963e66dc3a3597" r#"{"ttl_s": 60}"#,
+        AskTransfer "04c7ff261d7662d6bbf47c1d928e5415" r#"{"id": "trf_1", "from": "berlin", "to": "cellar", "lines": [{"sku": "P1", "quantity": 2}], "reason": "sold out"}"#,
+        ReceiveTransfer "b6a25e9703e9e4b0d2a958ad1e43d88c" r#"{"received": [{"sku": "P1", "quantity": 1}]}"#,
         Empty "fba3780c5f278904a544af6fe8e88722" "{}",
     };
 

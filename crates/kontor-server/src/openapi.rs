@@ -91,7 +91,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     // What takes rows says itself how far it came, and what only asks changes nothing.
     let is_write = method != "get" && ![path::PRODUCTS_BATCH, path::PRODUCTS_BULK, path::JOB_ROWS].contains(&path);
     let is_api = path.starts_with(path::V1);
-    let moves = path.starts_with(path::STOCK) || path.starts_with(path::RESERVATIONS);
+    let moves = path::moves_stock(path);
     let is_edit = matches!(method, "patch" | "delete") || [path::ARCHIVE, path::ACTIVATE].contains(&path);
     if operation.get("security").is_some() && is_api {
         // Everybody may, and a key that is given is looked at.

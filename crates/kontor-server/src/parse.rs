@@ -8,7 +8,7 @@ use kontor_api::Time;
 use kontor_api::product as wire;
 use kontor_api::stock::Line as WireLine;
 use kontor_core::command::{Line, Note};
-use kontor_core::id::{LocationId, ReservationId, Sku};
+use kontor_core::id::{LocationId, OfferId, ReservationId, Sku};
 use kontor_core::limits::{HOLD_MS_MAX, HOLD_MS_MIN, LINES_MAX, QUANTITY_MAX};
 use kontor_core::product::Policy;
 use kontor_core::quantity::Quantity;
@@ -92,6 +92,11 @@ pub(crate) fn ttl(given: u64) -> Result<u64, Problem> {
 /// A reservation's id.
 pub(crate) fn reservation_id(pointer: &str, text: &str) -> Result<ReservationId, Problem> {
     ReservationId::parse(text).map_err(|_| Problem::invalid(pointer, "a reservation id is res_ and a UUID"))
+}
+
+/// A transfer's id.
+pub(crate) fn transfer_id(pointer: &str, text: &str) -> Result<OfferId, Problem> {
+    OfferId::parse(text).map_err(|_| Problem::invalid(pointer, "a transfer id is trf_ and a UUID"))
 }
 
 /// When stock is promised.

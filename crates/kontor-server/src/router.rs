@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
     bulk, changes, export, jobs, listings, locations, movements, products, reservations, revisions, search, security,
-    sites, stock,
+    sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
 use crate::{compat, openapi, pages};
@@ -99,6 +99,11 @@ fn sellers() -> OpenApiRouter<App> {
         .routes(routes!(reservations::extend))
         .routes(routes!(reservations::commit))
         .routes(routes!(reservations::release))
+        .routes(routes!(transfers::list, transfers::ask))
+        .routes(routes!(transfers::read))
+        .routes(routes!(transfers::withdraw))
+        .routes(routes!(transfers::dispatch))
+        .routes(routes!(transfers::receive))
         .routes(routes!(movements::list))
 }
 

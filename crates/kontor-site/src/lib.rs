@@ -16,6 +16,7 @@ pub mod copies;
 pub mod feed;
 pub mod foreign;
 pub mod limits;
+mod offers;
 pub mod reader;
 pub mod recover;
 mod rehearsal;

@@ -53,6 +53,9 @@ pub const TIMER_REST_MS: u64 = 1_000;
 /// and half a per cent of the writer's time is theirs.
 pub const QUOTA_TICK_MS: u64 = 10;
 
+/// Rows of offers that a site looks at in one go after a start: reading them takes less than a millisecond.
+pub const OFFERS_PER_LOOK: usize = 256;
+
 /// Shelves that wait to be seen to. When more have changed, all are looked at, one after the other.
 pub const QUOTA_WAITING_MAX: usize = 10_000;
 

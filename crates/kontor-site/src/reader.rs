@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kontor_core::access::AccessKey;
-use kontor_core::id::{LocationId, Position, ProductId, ReservationId, SiteId, Sku};
+use kontor_core::id::{LocationId, OfferId, Position, ProductId, ReservationId, SiteId, Sku};
 use kontor_core::location::Location;
 use kontor_core::movement::Movement;
+use kontor_core::offer::Offer;
 use kontor_core::product::{Item, Product};
 use kontor_core::record::{Key, KeyParts, Table, decode};
 use kontor_core::reservation::{Promise, Reservation};
@@ -175,6 +176,18 @@ impl Reader {
             found.extend(self.reservation(id)?.map(|reservation| (id, reservation)));
         }
         Ok(found)
+    }
+
+    /// Transfers by id, after one of them.
+    pub fn transfers(&self, after: Option<&(OfferId, SiteId)>, limit: usize) -> Result<Vec<Offer>, ViewError> {
+        let from = after.map(|(id, asker)| Key::new().fixed(&id.0).text(asker.as_str()).end());
+        let before = Key::new().fixed(&[u8::MAX; 64]);
+        Offer::list(&self.rows, &from.unwrap_or_default(), &before, limit.min(PAGE_MAX))
+    }
+
+    /// Transfers with one id: each asker makes its own.
+    pub fn transfers_with(&self, id: OfferId) -> Result<Vec<Offer>, ViewError> {
+        Offer::with_id(&self.rows, id)
     }
 
     /// All that is known of one SKU's stock; `None` if no product has the SKU.

@@ -12,7 +12,7 @@ use kontor_core::decide::{self, Decision};
 use kontor_core::event::{Entry, Event};
 use kontor_core::fold::{self, At};
 use kontor_core::group::{self, Digest, GroupBody, GroupError, GroupHeader, Seen};
-use kontor_core::id::{Actor, Position, RequestId, ReservationId, SiteId};
+use kontor_core::id::{Actor, OfferId, Position, RequestId, ReservationId, SiteId};
 use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{self, KeyParts, Table};
@@ -24,6 +24,7 @@ use kontor_core::view::{KeyRange, View, ViewError};
 
 use crate::foreign::{Folding, Foreign, ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
+use crate::offers::Offers;
 use crate::shares::{Item, Shares};
 
 /// What a site is told.
@@ -182,6 +183,8 @@ pub struct Step<V> {
     foreign: Foreign,
     /// Shelves whose shares are to be seen to.
     shares: Shares,
+    /// Work that other sites ask for, or have answered.
+    offers: Offers,
     /// Own work was done last, while groups of other sites waited.
     foreign_is_next: bool,
     /// Why nothing is written any more, if it is not.
@@ -197,7 +200,14 @@ struct InFlight {
     changes: Changes,
     answers: Vec<(u64, Result<Answer, NotDone>)>,
     /// What it sees to.
-    tended: Vec<Item>,
+    tended: Tended,
+}
+
+/// What the site sees to although nobody waits: looked at again if it was not written.
+#[derive(Default)]
+struct Tended {
+    items: Vec<Item>,
+    offers: Vec<(OfferId, SiteId)>,
 }
 
 impl<V: View> Step<V> {
@@ -220,9 +230,10 @@ impl<V: View> Step<V> {
         for site in rows.sites() {
             foreign.enroll(&rows, &writer.site, site)?;
         }
-        let mut shares = Shares::default();
+        let (mut shares, mut offers) = (Shares::default(), Offers::default());
         if rows.sites().len() > 1 {
             shares.look_at_all();
+            offers.look_at_all();
         }
         Ok(Self {
             rows,
@@ -235,6 +246,7 @@ impl<V: View> Step<V> {
             day,
             foreign,
             shares,
+            offers,
             foreign_is_next: false,
             silent: None,
             halted: false,
@@ -245,6 +257,7 @@ impl<V: View> Step<V> {
     pub fn enroll(&mut self, site: &SiteId, join: impl FnOnce(&mut V)) -> Result<(), ViewError> {
         join(&mut self.rows);
         self.shares.look_at_all();
+        self.offers.look_at_all();
         self.foreign.enroll(&self.rows, &self.writer.site, site)
     }
 
@@ -290,7 +303,8 @@ impl<V: View> Step<V> {
             return None;
         }
         let due = self.due.first().map(|(at, _)| *at);
-        due.into_iter().chain(self.shares.next()).min().map(|at| at.max(self.timer_rests_until))
+        let offers = self.offers.wait().then(SiteTime::default);
+        due.into_iter().chain(self.shares.next()).chain(offers).min().map(|at| at.max(self.timer_rests_until))
     }
 
     /// Takes inputs, decides what can be decided, and says what is to be done. `now` must not go back.
@@ -350,7 +364,10 @@ impl<V: View> Step<V> {
         self.foreign_is_next = false;
         let Folding { write, read } = self.foreign.fold_some(&self.rows, &self.writer.site);
         let writes = write.is_some();
-        write.iter().for_each(|(_, changes, _)| self.shares.changed(changes));
+        if let Some((_, changes, _)) = &write {
+            self.shares.changed(changes);
+            self.offers.changed(changes);
+        }
         outputs.extend(write.map(|(site, changes, folded)| Output::Write { site, changes, folded }));
         outputs.extend(read.map(|read| Output::Read { ticket: read.ticket, result: read.result }));
         writes
@@ -377,7 +394,8 @@ impl<V: View> Step<V> {
                     _ => (ticket, Err(NotDone::NotWritten(why.clone()))),
                 });
                 outputs.extend(told.map(answer));
-                self.shares.put_back(tended);
+                self.shares.put_back(tended.items);
+                self.offers.put_back(tended.offers);
                 self.timer_rests_until = now.plus(TIMER_REST_MS);
             }
             Appended::Unknown(why) => {
@@ -423,9 +441,13 @@ impl<V: View> Step<V> {
             }
         }
         let before = draft.body.count();
-        let tended = if may_tend { draft.see_to(&mut self.shares) } else { Vec::new() };
+        let mut tended = Tended::default();
+        if may_tend {
+            tended.items = draft.see_to_shares(&mut self.shares);
+            tended.offers = draft.see_to_offers(&mut self.offers);
+        }
         if self.waiting.is_empty() && !ends_holds && draft.body.count() == before {
-            // A look at the shares led to nothing: no day is started for that alone.
+            // A look at shares and offers led to nothing: no day is started for that alone.
             return;
         }
         while draft.has_room()
@@ -521,7 +543,7 @@ impl Draft<'_> {
     }
 
     /// Sees to the shares of some shelves, as far as there is room. Answers which.
-    fn see_to(&mut self, shares: &mut Shares) -> Vec<Item> {
+    fn see_to_shares(&mut self, shares: &mut Shares) -> Vec<Item> {
         if shares.next().is_none_or(|at| at > self.now) || !self.has_room() {
             return Vec::new();
         }
@@ -544,6 +566,29 @@ impl Draft<'_> {
             }
         }
         items
+    }
+
+    /// Sees to some offers, if there is room. Answers which.
+    fn see_to_offers(&mut self, offers: &mut Offers) -> Vec<(OfferId, SiteId)> {
+        if !offers.wait() || !self.has_room() {
+            return Vec::new();
+        }
+        let command = match offers.take(&self.rows) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                tracing::error!("The site could not look at its offers: {error}");
+                return Vec::new();
+            }
+        };
+        let request = own_request(command);
+        if let Err(error) = self.decide(&request) {
+            tracing::error!("The site could not see to its offers: {error}");
+        }
+        match request.command {
+            Command::TendOffers { offers } => offers,
+            _ => Vec::new(),
+        }
     }
 
     /// Decides one request and folds what follows, on top of what was decided before it.

@@ -194,3 +194,18 @@ fn read(file: &Path) -> String {
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
+
+#[test]
+fn the_steps_of_an_offer_are_drawn_as_they_are() {
+    let drawn = read(&root().join("docs/sites.md"));
+    let drawn: Vec<&str> =
+        drawn.lines().map(str::trim).filter(|line| line.contains(" --> ") && line.contains('(')).collect();
+    let steps = kontor_core::offer::TRANSITIONS.iter().map(|(from, step, by, to)| {
+        let by = format!("{by:?}").to_lowercase();
+        format!("{from} --> {to}: {step} ({by})")
+    });
+    assert_eq!(
+        steps.collect::<Vec<_>>().iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(),
+        drawn.into_iter().collect()
+    );
+}

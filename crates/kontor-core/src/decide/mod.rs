@@ -7,6 +7,7 @@ mod all;
 mod catalog;
 mod jobs;
 mod locations;
+mod offers;
 mod quota;
 mod reservations;
 mod stock;
@@ -86,6 +87,13 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::All(commands) => rules.all(commands),
         Command::DescribeSite { kind } => rules.describe_site(*kind),
         Command::TendQuota { items } => rules.tend_quota(items),
+        Command::AskTransfer { id, from, to, lines, reason } => {
+            rules.ask_transfer(*id, (from, to), lines, reason.as_ref())
+        }
+        Command::WithdrawTransfer { id } => rules.withdraw_transfer(*id),
+        Command::DispatchTransfer { id, note } => rules.dispatch_transfer(*id, note),
+        Command::ReceiveTransfer { id, received, note } => rules.receive_transfer(*id, received, note),
+        Command::TendOffers { offers } => rules.tend_offers(offers),
         Command::BorrowQuota { sku, location, missing } => rules.borrow_quota(sku, location, *missing),
     }
 }

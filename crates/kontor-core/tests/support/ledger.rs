@@ -3,7 +3,7 @@
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note};
 use kontor_core::event::{Event, Moved};
 use kontor_core::group::Digest;
-use kontor_core::id::{JobId, Owner, ProductId, ReservationId};
+use kontor_core::id::{JobId, OfferId, Owner, ProductId, ReservationId};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::quantity::Quantity;
@@ -179,6 +179,20 @@ fn command(words: &[&str]) -> Command {
             let (sku, location) = item(words[2]);
             Command::BorrowQuota { sku, location, missing: words[1].parse().expect("a number") }
         }
+        "transfer" => Command::AskTransfer {
+            id: Some(offer(words[1])),
+            from: place(after("from").expect("a location")),
+            to: place(after("to").expect("a location")),
+            lines: lines(&words[2..]).into_iter().map(|line| (line.sku, line.quantity)).collect(),
+            reason: note.reason,
+        },
+        "withdraw" => Command::WithdrawTransfer { id: offer(words[1]) },
+        "dispatch" => Command::DispatchTransfer { id: offer(words[1]), note },
+        "arrive" => {
+            let received = words[2..].chunks(2).map(|pair| (sku(pair[1]), pair[0].parse().expect("a number")));
+            Command::ReceiveTransfer { id: offer(words[1]), received: received.collect(), note }
+        }
+        "tend-offer" => Command::TendOffers { offers: vec![(offer(words[1]), super::site(words[2]))] },
         "expect-version" => {
             let (sku, location) = item(words[2]);
             Command::ExpectVersion { sku, location, version: words[1].parse().expect("a number") }
@@ -231,6 +245,11 @@ pub(crate) fn hold(word: &str) -> ReservationId {
 
 fn hold_name(id: ReservationId) -> String {
     String::from_utf8_lossy(&id.0).trim_end_matches('\0').to_owned()
+}
+
+/// `t1` as an id; the hold of its units is called the same.
+pub(crate) fn offer(word: &str) -> OfferId {
+    OfferId(hold(word).0)
 }
 
 /// `2d`, `15m`, `14m59s999ms`: since the story's first midnight.
@@ -315,7 +334,18 @@ fn told(event: &Event) -> String {
         Event::QuotaAsked { sku, of, ask, .. } => format!("asks {of} for {} {sku} in all", ask.units),
         Event::QuotaGranted { sku, to, units, .. } => format!("gives {to} {units} {sku} in all"),
         Event::QuotaDeclined { sku, to, units, .. } => format!("declines {to} {units} {sku} in all"),
+        Event::TransferAsked { id, of, .. } => format!("{} asked of {of}", offer_name(*id)),
+        Event::TransferSaid { id, said } => format!("{} {}", offer_name(*id), spoken(said)),
+        Event::TransferAnswered { id, answer, .. } => format!("{} {}", offer_name(*id), spoken(answer)),
     }
+}
+
+fn offer_name(id: OfferId) -> String {
+    hold_name(ReservationId(id.0))
+}
+
+fn spoken(word: &dyn std::fmt::Debug) -> String {
+    format!("{word:?}").to_lowercase()
 }
 
 fn with_status(status: Status) -> ProductEdit {
@@ -340,6 +370,9 @@ fn no(refusal: &Refusal) -> String {
             ("location", Fact::Text(location)) if location == "shop" => return None,
             ("reservation" | "name", Fact::Text(id)) if id.starts_with("res_") => {
                 hold_name(ReservationId::parse(&id).expect("an id"))
+            }
+            ("transfer" | "name", Fact::Text(id)) if id.starts_with("trf_") => {
+                offer_name(OfferId::parse(&id).expect("an id"))
             }
             ("sku" | "option" | "status_now" | "what" | "name" | "field" | "product_id", Fact::Text(text)) => text,
             ("position", _) => return None,

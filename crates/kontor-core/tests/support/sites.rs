@@ -126,6 +126,7 @@ pub(crate) fn shared_rows(tables: &Tables) -> Vec<(Table, Bytes, Vec<u8>)> {
         "revisions",
         "gtins",
         "index",
+        "offers",
     ];
     let rows = tables.rows.iter().filter(|((table, _), _)| names.contains(&table.name()));
     let rows = rows.map(|((table, key), value)| (*table, key.clone(), value.to_vec()));

@@ -14,6 +14,7 @@ pub(crate) mod search;
 pub(crate) mod security;
 pub(crate) mod sites;
 pub(crate) mod stock;
+pub(crate) mod transfers;
 mod write;
 
 use write::{Told, expect_event, write};

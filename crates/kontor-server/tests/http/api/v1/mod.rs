@@ -14,3 +14,4 @@ mod search;
 mod shares;
 mod sites;
 mod stock;
+mod transfers;
