@@ -15,6 +15,7 @@ mod postgres;
 mod process;
 mod report;
 mod site;
+mod sites;
 mod start;
 mod wire;
 
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Import, lists and searches in catalogues of several sizes
     Catalog(catalog::Catalog),
+    /// Two regions: how soon one sees what the other does, borrows from it, and catches up with it
+    Sites(sites::Sites),
     /// Drive one load at one server
     Drive(Drive),
     /// The bare server: product reads without anything around them
@@ -189,6 +192,10 @@ fn run(command: Command) -> Result<bool> {
         Command::Catalog(options) => {
             process::end_on_signals()?;
             catalog::catalog(&options)
+        }
+        Command::Sites(options) => {
+            process::end_on_signals()?;
+            sites::sites(&options)
         }
         Command::Drive(drive) => run_drive(&drive),
         Command::Bare(server) => run_bare(&server).map(|()| true),

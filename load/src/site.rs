@@ -1,6 +1,7 @@
 //! A Kontor site with its goods in it: seeded over HTTP once, kept between runs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,11 @@ impl Site {
     }
 
     pub(crate) fn start(&self) -> Result<Running> {
-        let address = free_address()?;
+        self.start_at(free_address()?, &[])
+    }
+
+    /// Starts it at an address that others know, with further settings.
+    pub(crate) fn start_at(&self, address: SocketAddr, settings: &[(&str, &str)]) -> Result<Running> {
         let mut command = guarded(&self.kontor)?;
         command
             .arg("serve")
@@ -84,7 +89,8 @@ impl Site {
             .arg(self.folder.join("data"))
             .args(["--listen", &address.to_string()])
             .env("KONTOR_ADMIN_KEY", KEY)
-            .env("TOKIO_WORKER_THREADS", self.workers.to_string());
+            .env("TOKIO_WORKER_THREADS", self.workers.to_string())
+            .envs(settings.iter().copied());
         let caller = Caller::new(address, Some(KEY))?;
         let begun = Instant::now();
         let mut server = Server::start("kontor", &mut command, &self.folder.join("kontor.log"))?;
