@@ -22,6 +22,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Say what to type where, so that regions and stores become one. Changes nothing.
+    Plan(super::plan::Args),
     /// Fetch the end of a restored site's journal from a site that has read it.
     Mend(super::mend::Args),
 }
@@ -44,6 +46,7 @@ pub(crate) fn run(command: &Command, style: Style) -> anyhow::Result<ExitCode> {
                 Style::Table => print::line(format!("joined {}; see kontor site list", joined.site)),
             }
         }
+        Command::Plan(args) => return super::plan::run(args, style),
         Command::Mend(args) => return super::mend::run(args, style),
         Command::Add { site, target } => {
             let client = target.client()?;
