@@ -156,6 +156,10 @@ pub(crate) const COMPAT_EVENTS_PER_MARK: u64 = 512;
 /// changes. A longer journal is numbered by several requests.
 pub(crate) const COMPAT_EVENTS_COUNTED: usize = 2_000;
 
+/// Products that clients of the shop call hot at once, and for how many seconds each.
+pub(crate) const COMPAT_HOT_KEPT: usize = 200;
+pub(crate) const COMPAT_HOT_S: f64 = 300.0;
+
 /// Seconds after which a sync that the client of a store asked for is called failed.
 pub(crate) const COMPAT_SYNC_S: u64 = 5;
 

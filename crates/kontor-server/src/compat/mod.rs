@@ -10,6 +10,7 @@
 mod catalog;
 mod catalog_client;
 mod global_catalog;
+mod hot;
 mod inventory;
 mod products;
 mod sent;
@@ -32,6 +33,7 @@ use crate::throttle::Standing;
 pub(crate) struct Kept {
     inventory: inventory::Kept,
     simulations: global_catalog::Simulations,
+    hot: hot::Kept,
 }
 
 /// The service that defines an operation, and so how what is not done is said.
@@ -64,7 +66,9 @@ impl Shape {
             ("v1", Some("inventory" | "admin"), _) => Some(Self::Inventory),
             ("v1", Some("store"), _) => Some(Self::Store),
             ("products", None, _) if *method == Method::PUT => Some(Self::Catalog),
-            ("products", Some("search"), None) => Some(Self::Web),
+            ("products", Some("search" | "hot"), None) => Some(Self::Web),
+            ("products", _, Some("hot" | "compare")) => Some(Self::Web),
+            ("stats" | "memory", None, _) => Some(Self::Web),
             ("products", _, None) => Some(Self::Products),
             ("products", _, Some("details")) if *method == Method::POST => Some(Self::Shop),
             ("products" | "inventory" | "explain-merge" | "explain-consistency", ..) => Some(Self::Catalog),
@@ -138,6 +142,7 @@ pub(crate) fn routes() -> Router<App> {
         .merge(products::routes())
         .merge(shop::routes())
         .merge(web::routes())
+        .merge(hot::routes())
 }
 
 /// The value of a parameter.
@@ -174,6 +179,7 @@ pub(crate) fn operations() -> impl Iterator<Item = (String, Method)> {
         products::OPERATIONS,
         shop::OPERATIONS,
         web::OPERATIONS,
+        hot::OPERATIONS,
     ]
     .into_iter()
     .flatten();

@@ -97,6 +97,13 @@ pub(super) struct Kept {
     offsets: events::Offsets,
 }
 
+impl Kept {
+    /// How many products are for sale.
+    pub(super) fn total(&self, reader: &Reader) -> Result<usize, Problem> {
+        Ok(self.pages.total(reader)?)
+    }
+}
+
 /// Whether a path is for administrators.
 pub(super) fn is_admin(path: &str) -> bool {
     path.starts_with("/v1/admin")

@@ -141,7 +141,7 @@ fn behind(item: &PeerSite) -> bool {
 
 async fn product_count(app: &App) -> Result<usize, Problem> {
     let of = app.clone();
-    app.read(move |reader| Ok(of.compat.inventory.pages.total(reader)?)).await
+    app.read(move |reader| of.compat.inventory.total(reader)).await
 }
 
 pub(super) async fn sync_status(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
