@@ -47,9 +47,30 @@ pub struct JournalHead {
     /// What this site holds of the asker's own journal, if it reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<Held>,
+    /// How far journals of others are kept here, of those that have changed since the asker was told last: it
+    /// may read them from here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptJournal>,
+    /// The number of the newest change of these, for the next question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<u64>,
+}
+
+/// How far a site keeps another one's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptJournal {
+    /// Whose.
+    pub site: String,
+    /// Up to where.
+    pub end: GroupPlace,
 }
 
 impl JournalHead {
+    /// Of a journal that ends there, and no more than that.
+    pub fn new(site: impl Into<String>, end: GroupPlace) -> Self {
+        Self { site: site.into(), end, holds: None, kept: Vec::new(), news: None }
+    }
+
     /// The bytes of an answer.
     pub fn encode<'g>(&self, groups: impl IntoIterator<Item = &'g [u8]>) -> serde_json::Result<Vec<u8>> {
         let head = serde_json::to_vec(self)?;
@@ -160,7 +181,9 @@ pub enum LinkState {
     Cut,
     /// The journal is read no further until somebody has looked.
     Stopped,
-    /// What was read of it is kept, and no address is known.
+    /// Its journal is read from another site, which has it; `through` says from which.
+    Relayed,
+    /// What was read of it is kept, and nobody is there to read more from.
     None,
 }
 
@@ -172,6 +195,7 @@ impl LinkState {
             Self::Open => "open",
             Self::Cut => "cut",
             Self::Stopped => "stopped",
+            Self::Relayed => "relayed",
             Self::None => "none",
         }
     }
@@ -188,6 +212,10 @@ pub struct PeerSite {
     pub url: Option<String>,
     /// How the link is.
     pub link: LinkState,
+    /// The site from which its journal is read, if not from itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub through: Option<String>,
     /// How far its journal is read.
     pub read: GroupPlace,
     /// Where it ended by its last answer.
@@ -196,7 +224,7 @@ pub struct PeerSite {
     pub end: Option<GroupPlace>,
     /// Groups between the two.
     pub lag_groups: u64,
-    /// For how long something may be missing here that was written there.
+    /// For how long something may be missing here that was written there; 0 where nobody is asked.
     pub lag_ms: u64,
     /// How far it has read this site's journal, by what it last said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -297,7 +325,8 @@ mod tests {
     #[test]
     fn an_answer_with_groups_is_read_as_it_was_written_or_not_at_all() {
         let holds = Some(Held { term: 1, seq: 7, digest: "00".into() });
-        let head = JournalHead { site: "west".into(), end: GroupPlace { term: 1, seq: 9 }, holds };
+        let kept = vec![KeptJournal { site: "north".into(), end: GroupPlace { term: 2, seq: 3 } }];
+        let head = JournalHead { holds, kept, ..JournalHead::new("west", GroupPlace { term: 1, seq: 9 }) };
         let bytes = head.encode([b"one".as_slice(), b"", b"three"]).unwrap();
         let (read, groups) = JournalHead::decode(&bytes).unwrap();
         let groups: Vec<&[u8]> = groups.into_iter().map(|group| &bytes[group]).collect();

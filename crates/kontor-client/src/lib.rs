@@ -16,4 +16,4 @@ mod transfers;
 pub use client::{Client, IfMatch, Reply};
 pub use error::ClientError;
 pub use lines::Lines;
-pub use sites::JournalPart;
+pub use sites::{JournalPart, News};

@@ -18,6 +18,15 @@ pub struct JournalPart {
     pub groups: Vec<Bytes>,
 }
 
+/// What a question also asks for: what the site keeps of other journals.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'n> {
+    /// The number of the newest change that the asker was told of; 0 for none.
+    pub known: u64,
+    /// Sites of which news are told and not waited for.
+    pub except: &'n [String],
+}
+
 impl Client {
     /// The site and those whose journals it reads.
     pub async fn sites(&self) -> Result<Sites, ClientError> {
@@ -36,14 +45,24 @@ impl Client {
 
     /// Groups of the site's journal after what `asker` holds of it. Sent once, and at most
     /// [`JOURNAL_BYTES_MAX`] of an answer are read, whatever the other side sends.
-    pub async fn journal(&self, asker: &str, after: &Held, wait_s: u64) -> Result<JournalPart, ClientError> {
+    pub async fn journal(
+        &self,
+        asker: &str,
+        after: &Held,
+        wait_s: u64,
+        news: Option<News<'_>>,
+    ) -> Result<JournalPart, ClientError> {
         let Held { term, seq, digest } = after;
-        self.part(&format!("site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}")).await
+        let mut query = format!("site={asker}&term={term}&after={seq}&digest={digest}&wait_s={wait_s}");
+        if let Some(News { known, except }) = news {
+            query.push_str(&format!("&known={known}&except={}", except.join(",")));
+        }
+        self.part(&query).await
     }
 
-    /// Groups that the site keeps of the asker's own journal.
-    pub async fn kept_of(&self, asker: &str, term: u32, after: u64) -> Result<JournalPart, ClientError> {
-        self.part(&format!("site={asker}&of={asker}&term={term}&after={after}")).await
+    /// Groups that the site keeps of a journal: the asker's own, if it has lost it, or another one.
+    pub async fn kept_of(&self, asker: &str, of: &str, term: u32, after: u64) -> Result<JournalPart, ClientError> {
+        self.part(&format!("site={asker}&of={of}&term={term}&after={after}")).await
     }
 
     async fn part(&self, query: &str) -> Result<JournalPart, ClientError> {

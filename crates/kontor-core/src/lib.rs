@@ -32,6 +32,7 @@ pub mod quantity;
 pub mod quota;
 pub mod record;
 pub mod refusal;
+pub mod relay;
 pub mod reservation;
 pub mod session;
 pub mod site;

@@ -184,6 +184,14 @@ pub const BACK_OFF_MS_MAX: u64 = 10_000;
 /// Failures in a row after which a link is called cut: a restart of the peer is not one.
 pub const CUT_AFTER_FAILURES: u32 = 3;
 
+/// How long a journal that an open link should bring may stand still, while somebody else holds more of it,
+/// before it is read from there: whoever wrote it may have lost what it once gave.
+pub const RELAY_AFTER_MS: u64 = 2_000;
+
+/// Other sites whose journals are read because a peer has told of them. The largest sellers have some hundred
+/// stores; a peer that makes up names is not to fill the disk.
+pub const JOURNALS_MAX: usize = 1_000;
+
 /// Items whose quota is seen to in one entry. With all that can be said of each it fits into one.
 pub const QUOTA_ITEMS_PER_TICK: usize = 48;
 

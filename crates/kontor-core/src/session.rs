@@ -154,8 +154,20 @@ impl Session {
         if self.failures >= CUT_AFTER_FAILURES {
             self.link = Link::Cut;
         }
-        let most = BACK_OFF_MS.saturating_mul(1 << self.failures.clamp(1, 16)).min(BACK_OFF_MS_MAX);
-        self.next_ms = now_ms + most / 2 + chance % (most / 2 + 1);
+        self.next_ms = now_ms + rest_ms(self.failures, chance);
+    }
+
+    /// The question on its way is not waited for any more: there is another one to ask.
+    pub fn withdraw(&mut self, now_ms: u64) {
+        self.asked = None;
+        self.next_ms = now_ms;
+    }
+
+    /// More of the journal is here by now: it was read through somebody else.
+    pub fn read_elsewhere(&mut self, at: Mark) {
+        if at.place() > self.at.place() {
+            self.at = at;
+        }
     }
 
     /// The journal is read no further.
@@ -209,6 +221,13 @@ impl Session {
     fn is_current(&self) -> bool {
         self.end.is_some_and(|end| end <= self.at.place())
     }
+}
+
+/// How long whoever has failed so often in a row rests: longer each time, and not as long as others who
+/// failed together with it.
+pub(crate) fn rest_ms(failures: u32, chance: u64) -> u64 {
+    let most = BACK_OFF_MS.saturating_mul(1 << failures.clamp(1, 16)).min(BACK_OFF_MS_MAX);
+    most / 2 + chance % (most / 2 + 1)
 }
 
 #[cfg(test)]
@@ -275,6 +294,18 @@ mod tests {
             session.failed(0, trouble, 0);
             assert_eq!(session.next(0, 0), Next::Wait(BACK_OFF_MS_MAX / 2), "{trouble:?}: somebody must look");
         }
+    }
+
+    #[test]
+    fn what_is_read_elsewhere_is_not_asked_for_and_a_question_can_be_asked_anew() {
+        let mut session = Session::new(mark(1, 5), 0);
+        session.read_elsewhere(mark(1, 4));
+        session.read_elsewhere(mark(1, 9));
+        assert!(matches!(session.next(0, 0), Next::Ask(Ask { after: Mark { term: 1, seq: 9, .. }, .. })));
+        assert!(matches!(session.next(1, 0), Next::Wait(_)));
+        session.withdraw(1);
+        assert!(matches!(session.next(1, 0), Next::Ask(_)));
+        assert_eq!(session.failures(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kontor_api::site::{GroupPlace, LinkState, PeerAddress, PeerSite, Sites};
 use kontor_api::time::Time;
 use kontor_core::id::SiteId;
+use kontor_core::relay::{AskOf, NextOf, Relays};
 use kontor_core::session::{Link, Mark, Session};
 use kontor_site::Site;
 use kontor_site::clock::Stopwatch;
@@ -22,6 +23,9 @@ struct Inner {
     started: Stopwatch,
     shown: Mutex<BTreeMap<String, Shown>>,
     heard: Mutex<BTreeMap<SiteId, Heard>>,
+    relays: Mutex<Relays>,
+    /// Rings when something may be read through another site that was not before.
+    relays_changed: watch::Sender<()>,
     wishes: mpsc::Sender<Wish>,
     /// Counts what was shown.
     shows: watch::Sender<u64>,
@@ -64,11 +68,16 @@ impl Links {
     /// No link yet. Whoever drives them listens for wishes.
     pub fn new() -> (Self, mpsc::Receiver<Wish>) {
         let (wishes, listener) = mpsc::channel(WISHES_MAX);
-        let (shown, heard) = (Mutex::default(), Mutex::default());
-        (
-            Self(Arc::new(Inner { started: Stopwatch::start(), shown, heard, wishes, shows: watch::Sender::new(0) })),
-            listener,
-        )
+        let inner = Inner {
+            started: Stopwatch::start(),
+            shown: Mutex::default(),
+            heard: Mutex::default(),
+            relays: Mutex::default(),
+            relays_changed: watch::Sender::new(()),
+            shows: watch::Sender::new(0),
+            wishes,
+        };
+        (Self(Arc::new(inner)), listener)
     }
 
     /// Milliseconds that sessions are told.
@@ -113,6 +122,61 @@ impl Links {
         heard.ear.notify_one();
     }
 
+    /// A peer has said how far it keeps journals of others. Answers the sites that were not known.
+    pub fn told(&self, peer: &SiteId, held: impl IntoIterator<Item = (SiteId, (u32, u64))>) -> Vec<SiteId> {
+        let unknown = lock(&self.0.relays).told(peer, held);
+        self.0.relays_changed.send_replace(());
+        unknown
+    }
+
+    /// The link to a peer has another state than before.
+    pub fn turned(&self, peer: &SiteId, link: Link) {
+        lock(&self.0.relays).link(peer, link);
+        self.0.relays_changed.send_replace(());
+    }
+
+    /// What a peer is to be asked of the journals that it keeps of others.
+    pub fn next_of(&self, peer: &SiteId, kept: impl Fn(&SiteId) -> Option<Mark>) -> NextOf {
+        lock(&self.0.relays).next(self.now_ms(), peer, kept)
+    }
+
+    /// What came of such a question: the peer holds the journal so far, and so much of it is here by now.
+    /// Nothing, if it led to nothing.
+    pub fn came_of(&self, peer: &SiteId, ask: &AskOf, came: Option<((u32, u64), (u32, u64))>, chance: u64) {
+        let (mut relays, now_ms) = (lock(&self.0.relays), self.now_ms());
+        match came {
+            Some((end, kept)) => relays.answered(now_ms, peer, ask, end, kept, chance),
+            None => relays.failed(now_ms, ask, chance),
+        }
+    }
+
+    /// Sites whose journals are read from themselves now.
+    pub fn open(&self) -> Vec<String> {
+        let shown = lock(&self.0.shown);
+        let open = shown.iter().filter(|(_, shown)| shown.session.link() == Link::Open);
+        open.map(|(name, _)| name.clone()).filter(|name| SiteId::parse(name.as_str()).is_ok()).collect()
+    }
+
+    /// Waits until one of these sites is not read from itself any more.
+    pub async fn until_one_is_cut(&self, open: &[String]) {
+        let mut changed = self.relays_changed();
+        loop {
+            changed.mark_unchanged();
+            let now = self.open();
+            if open.iter().any(|name| !now.contains(name)) {
+                return;
+            }
+            if changed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Told whenever there may be something to ask.
+    pub fn relays_changed(&self) -> watch::Receiver<()> {
+        self.0.relays_changed.subscribe()
+    }
+
     /// Wishes for a link, and waits until it is there.
     pub(crate) async fn wish(&self, address: PeerAddress, mutual: bool) -> Result<(), String> {
         let (done, is_done) = oneshot::channel();
@@ -141,6 +205,7 @@ impl Links {
                 site: name.clone(),
                 url: Some(url.clone()),
                 link: state(session.link()),
+                through: None,
                 read: place(session.at().place()),
                 end: session.end().map(place),
                 lag_groups: session.lag_groups(),
@@ -151,12 +216,14 @@ impl Links {
             };
             items.insert(name.clone(), item);
         }
+        let relays = lock(&self.0.relays);
         for (name, journal) in status.journals {
             let read = GroupPlace { term: journal.folded.term, seq: journal.folded.seq };
             let item = items.entry(name.to_string()).or_insert_with(|| PeerSite {
                 site: name.to_string(),
                 url: None,
                 link: LinkState::None,
+                through: None,
                 read,
                 end: None,
                 lag_groups: 0,
@@ -169,6 +236,12 @@ impl Links {
             item.has_read = item.has_read.or_else(|| asked.get(&item.site).copied().flatten().map(place));
             if let Some(why) = journal.stopped {
                 (item.link, item.error) = (LinkState::Stopped, Some(why));
+            } else if let Some((peer, end)) = relays.through(&name) {
+                item.through = Some(peer.to_string());
+                if item.link == LinkState::None {
+                    item.link = LinkState::Relayed;
+                    (item.end, item.lag_groups) = (Some(place(end)), lag_groups(read, end));
+                }
             }
         }
         Sites {
@@ -188,7 +261,7 @@ pub(crate) fn alarms(sites: &Sites) -> Vec<String> {
         match item.link {
             LinkState::Stopped => Some(format!("the journal of site {name} is read no further: {why}")),
             LinkState::Cut => Some(format!("the link to site {name} is cut: {why}")),
-            LinkState::Connecting | LinkState::Open | LinkState::None => None,
+            LinkState::Connecting | LinkState::Open | LinkState::Relayed | LinkState::None => None,
         }
     });
     silent.chain(links).collect()
@@ -201,6 +274,15 @@ pub fn held(mark: &Mark) -> kontor_api::site::Held {
 
 fn place((term, seq): (u32, u64)) -> GroupPlace {
     GroupPlace { term, seq }
+}
+
+/// Groups that are there and not here; of later terms, those of the newest.
+fn lag_groups(read: GroupPlace, (term, seq): (u32, u64)) -> u64 {
+    match term.cmp(&read.term) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => seq.saturating_sub(read.seq),
+        std::cmp::Ordering::Greater => seq,
+    }
 }
 
 fn state(link: Link) -> LinkState {

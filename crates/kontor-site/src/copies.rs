@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use kontor_core::group::{self, GroupError};
 use kontor_core::id::SiteId;
+use kontor_core::session::Mark;
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, OpenError};
 use kontor_storage::journal::memory::MemoryJournal;
 use kontor_storage::journal::{AppendError, Journal, ReadError};
+use tokio::sync::watch;
 
 use crate::foreign::{ForeignGroup, NotFolded, follows};
 use crate::limits::COPY_SEGMENT_BYTES;
@@ -49,6 +51,48 @@ pub(crate) struct Copies {
     /// `None` for a site in memory.
     directory: Option<Arc<DataDir>>,
     by_site: Mutex<BTreeMap<SiteId, Arc<Mutex<Copy>>>>,
+    kept: watch::Sender<Kept>,
+}
+
+/// How far the journals of other sites are kept, for whoever reads them from here. Every change has a number;
+/// those of different starts are far apart.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    started: u64,
+    changes: u64,
+    journals: BTreeMap<SiteId, (Mark, u64)>,
+}
+
+impl Kept {
+    fn starting(at: u64) -> Self {
+        Self { started: at, changes: at, journals: BTreeMap::new() }
+    }
+
+    /// The number of the newest change.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What is kept of a journal.
+    pub fn of(&self, site: &SiteId) -> Option<Mark> {
+        self.journals.get(site).map(|(mark, _)| *mark)
+    }
+
+    /// The journals that have changed after a change; all of them, if it was not one since the start.
+    pub fn since(&self, change: u64) -> impl Iterator<Item = (&SiteId, &Mark)> {
+        let after = if (self.started..=self.changes).contains(&change) { change } else { 0 };
+        let changed = self.journals.iter().filter(move |(_, (_, changed))| *changed > after);
+        changed.map(|(site, (mark, _))| (site, mark))
+    }
+
+    fn note(&mut self, site: &SiteId, mark: Mark) -> bool {
+        if self.of(site) == Some(mark) {
+            return false;
+        }
+        self.changes += 1;
+        self.journals.insert(site.clone(), (mark, self.changes));
+        true
+    }
 }
 
 /// What is kept of one site's journal.
@@ -76,8 +120,21 @@ pub enum Left {
 }
 
 impl Copies {
-    pub(crate) fn new(directory: Option<Arc<DataDir>>) -> Self {
-        Self { directory, by_site: Mutex::default() }
+    /// `nonce` was drawn for this run.
+    pub(crate) fn new(directory: Option<Arc<DataDir>>, nonce: u64) -> Self {
+        // Room to count on from there.
+        let kept = watch::Sender::new(Kept::starting(nonce >> 8));
+        Self { directory, by_site: Mutex::default(), kept }
+    }
+
+    /// How far each journal is kept.
+    pub(crate) fn kept(&self) -> watch::Receiver<Kept> {
+        self.kept.subscribe()
+    }
+
+    /// A journal is kept so far by now. Told while its copy is locked, so that nothing is told too late.
+    pub(crate) fn note(&self, site: &SiteId, mark: Mark) {
+        self.kept.send_if_modified(|kept| kept.note(site, mark));
     }
 
     /// Keeps a site's journal from now on, and after every start.
@@ -100,6 +157,7 @@ impl Copies {
             copy.open(term)?;
             copy.find_end(term)?;
         }
+        self.note(site, copy.end.mark());
         Ok(by_site.entry(site.clone()).or_insert(Arc::new(Mutex::new(copy))).clone())
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::Clock;
-use crate::copies::{Copies, CopyError, Left, Taken, lock};
+use crate::copies::{Copies, CopyError, Kept, Left, Taken, lock};
 use crate::feed::{Feed, FeedError};
 use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::{FEED_BYTES_MAX, QUEUE_MAX};
@@ -191,7 +191,7 @@ impl Site {
         disk: Option<(Arc<DataDir>, u64)>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
-        let copies = Copies::new(disk.as_ref().map(|(directory, _)| directory.clone()));
+        let copies = Copies::new(disk.as_ref().map(|(directory, _)| directory.clone()), nonce);
         let mut sites = vec![id.clone()];
         if let Some((directory, _)) = &disk {
             let peers = directory.peers()?.into_iter();
@@ -328,6 +328,7 @@ impl Site {
             return Err(NotReadIn::NoRoom(why));
         }
         let Taken { groups, left } = copy.take(groups);
+        inner.copies.note(peer, copy.end().mark());
         let (answer_to, answer) = oneshot::channel();
         let letter = Letter::Foreign(peer.clone(), groups, answer_to);
         inner.letters.send(letter).map_err(|_| NotReadIn::Stopped)?;
@@ -344,11 +345,16 @@ impl Site {
 
     /// How much is kept of another site's journal; nothing if it is not read here.
     pub fn kept(&self, peer: &SiteId) -> Option<Mark> {
-        self.inner.copies.of(peer).map(|copy| lock(&copy).end().mark())
+        self.inner.copies.kept().borrow().of(peer)
+    }
+
+    /// How far all journals of other sites are kept, now and whenever that changes.
+    pub fn copies(&self) -> watch::Receiver<Kept> {
+        self.inner.copies.kept()
     }
 
     /// Groups that are kept of another site's journal after a place, and how much is kept in all; nothing if it
-    /// is not read here. For whoever has lost them. Blocks on the disk.
+    /// is not read here. For whoever has lost them, or has no link to that site. Blocks on the disk.
     pub fn kept_groups(&self, of: &SiteId, term: u32, after: u64) -> Result<Option<(Mark, Vec<Bytes>)>, ReadError> {
         let Some(copy) = self.inner.copies.of(of) else { return Ok(None) };
         let (mark, terms) = {

@@ -89,7 +89,8 @@ async fn fetch(client: &Client, site: &SiteId, term: u32, journal: &mut Copy) ->
     let mut mended = Mended::default();
     loop {
         let after = journal.end().clone();
-        let part = client.kept_of(site.as_str(), term, if after.term == term { after.seq } else { 0 }).await?;
+        let part =
+            client.kept_of(site.as_str(), site.as_str(), term, if after.term == term { after.seq } else { 0 }).await?;
         if part.groups.is_empty() {
             return Ok(mended);
         }

@@ -68,10 +68,11 @@ pub(crate) fn run(command: &Command, style: Style) -> anyhow::Result<ExitCode> {
 fn list(sites: &Sites) {
     let place = |place: GroupPlace| format!("{}-{}", place.term, place.seq);
     let rows = sites.items.iter().map(|item| {
-        let PeerSite { site, url, link, read, end, lag_groups, lag_ms, has_read, error, .. } = item;
+        let PeerSite { site, url, link, through, read, end, lag_groups, lag_ms, has_read, error, .. } = item;
         vec![
             site.clone(),
             link.as_str().to_owned(),
+            through.clone().unwrap_or_default(),
             place(*read),
             end.map(place).unwrap_or_default(),
             print::grouped(*lag_groups),
@@ -81,8 +82,8 @@ fn list(sites: &Sites) {
             error.clone().unwrap_or_default(),
         ]
     });
-    let headings = ["site", "link", "read", "end", "lag groups", "lag ms", "has read", "url", "error"];
-    print::table(&headings, rows, &[4, 5]);
+    let headings = ["site", "link", "through", "read", "end", "lag groups", "lag ms", "has read", "url", "error"];
+    print::table(&headings, rows, &[5, 6]);
     print::note(format!("This is {}, whose journal ends at {}.", sites.site, place(sites.end)));
     if let Some(why) = &sites.silent {
         print::note(format!("It writes nothing: {why}"));

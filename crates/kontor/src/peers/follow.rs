@@ -1,11 +1,13 @@
-//! One link: asks a peer for its journal and reads in what it answers, as its session says.
+//! One link: asks a peer for its journal and reads in what it answers, as its session says. Beside that, what
+//! the peer keeps of others is read from it, as [`relay`](super::relay) does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
-use kontor_api::site::{GroupPlace, Held, PeerAddress};
-use kontor_client::{Client, ClientError, JournalPart};
+use kontor_api::site::{GroupPlace, Held, KeptJournal, PeerAddress};
+use kontor_client::{Client, ClientError, JournalPart, News};
 use kontor_core::group::Digest;
 use kontor_core::id::SiteId;
 use kontor_core::session::{Ask, Link, Mark, Next, Past, Session, Trouble};
@@ -14,8 +16,10 @@ use kontor_site::Site;
 use kontor_site::clock::wall_ms;
 use kontor_site::foreign::NotFolded;
 use kontor_site::site::NotReadIn;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
+
+use super::relay;
 
 /// Whoever reads one journal.
 pub(crate) struct Follower {
@@ -30,16 +34,20 @@ pub(crate) struct Follower {
     ear: Arc<Notify>,
     /// What the peer last said to hold of this site's journal.
     holds: Option<Held>,
+    /// The newest change of what the peer keeps of others that it has told of.
+    news: u64,
     answered_ms: Option<u64>,
     error: Option<String>,
 }
 
 /// What came of a question.
-enum Came {
+pub(crate) enum Came {
     /// Read so far.
     Read(GroupPlace, Mark),
     /// Nothing, for a while.
     Failed(Trouble, String),
+    /// Something else is to be asked.
+    Withdrawn,
     /// The journal is read no further.
     Stopped(String),
     /// This site has stopped.
@@ -50,7 +58,19 @@ impl Follower {
     pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress, chance: Rng) -> Self {
         let session = Session::new(Mark::default(), links.now_ms());
         let (site, links, ear) = (site.clone(), links.clone(), Arc::new(Notify::new()));
-        Self { site, links, address, session, chance, peer: None, ear, holds: None, answered_ms: None, error: None }
+        Self {
+            site,
+            links,
+            address,
+            session,
+            chance,
+            peer: None,
+            ear,
+            holds: None,
+            news: 0,
+            answered_ms: None,
+            error: None,
+        }
     }
 
     /// Follows the peer until its journal is stopped, or this site.
@@ -59,8 +79,27 @@ impl Follower {
             Ok(client) => client,
             Err(error) => return self.end(with_causes(&error)),
         };
+        let (is_met, peer) = oneshot::channel();
+        let relayed = relay::run(self.site.clone(), self.links.clone(), client.clone(), peer, self.chance.fork());
+        tokio::select! {
+            () = self.follow(&client, is_met) => {}
+            () = relayed => {}
+        }
+    }
+
+    async fn follow(&mut self, client: &Client, is_met: oneshot::Sender<SiteId>) {
+        let mut is_met = Some(is_met);
         loop {
             self.show();
+            if let Some(peer) = &self.peer {
+                if let Some(is_met) = is_met.take() {
+                    // Whoever listens ends with this.
+                    let _ = is_met.send(peer.clone());
+                }
+                if let Some(kept) = self.site.kept(peer) {
+                    self.session.read_elsewhere(kept);
+                }
+            }
             let now_ms = self.links.now_ms();
             match self.session.next(now_ms, self.chance.u64(..)) {
                 Next::Nothing => return,
@@ -72,7 +111,7 @@ impl Follower {
                 }
                 Next::Ask(ask) => {
                     let came = match self.address.site.clone().filter(|_| self.peer.is_none()) {
-                        None => self.ask(&client, &ask).await,
+                        None => self.ask(client, &ask).await,
                         Some(name) => match self.meet(&name).await {
                             // From where it was left, not from the beginning.
                             Ok(()) => continue,
@@ -90,8 +129,15 @@ impl Follower {
     async fn ask(&mut self, client: &Client, ask: &Ask) -> Came {
         let patience = Duration::from_millis(ask.until_ms.saturating_sub(self.links.now_ms()));
         let after = held(&ask.after);
-        let asked = client.journal(self.site.id().as_str(), &after, ask.wait_ms / 1_000);
-        match timeout(patience, asked).await {
+        let except = self.links.open();
+        let news = News { known: self.news, except: &except };
+        let asked = client.journal(self.site.id().as_str(), &after, ask.wait_ms / 1_000, Some(news));
+        let answered = tokio::select! {
+            answered = timeout(patience, asked) => answered,
+            // What comes of that site is to be told of at once from now on.
+            () = self.links.until_one_is_cut(&except) => return Came::Withdrawn,
+        };
+        match answered {
             Err(_) => Came::Failed(Trouble::NoAnswer, "no answer came in time".to_owned()),
             Ok(Err(error)) => Came::Failed(trouble(&error), with_causes(&error)),
             Ok(Ok(part)) => self.take(part).await,
@@ -114,26 +160,33 @@ impl Follower {
         if let Some(why) = self.listen(&peer, head.holds).await {
             return Came::Failed(Trouble::Refused, why);
         }
+        if let Err(why) = self.note_news(&peer, head.kept, head.news).await {
+            return Came::Failed(Trouble::NoRoom, why);
+        }
         if groups.is_empty() {
             return Came::Read(head.end, *self.session.at());
         }
-        let site = self.site.clone();
-        let read = tokio::task::spawn_blocking(move || site.read_in(&peer, &groups)).await;
-        match read {
-            Ok(Ok(folded)) => Came::Read(head.end, folded.mark()),
-            Ok(Err(NotReadIn::NotFolded { at, why })) => match why {
-                NotFolded::Gap if at.mark() != *self.session.at() => Came::Read(head.end, at.mark()),
-                NotFolded::Gap | NotFolded::NotOfIt(_) | NotFolded::Older => {
-                    Came::Failed(Trouble::NotOfIt, why.to_string())
-                }
-                NotFolded::Stopped(why) => Came::Stopped(why),
-                NotFolded::NotRead | NotFolded::Halted => Came::Over,
-            },
-            Ok(Err(error @ (NotReadIn::NoRoom(_) | NotReadIn::NotKept(_)))) => {
-                Came::Failed(Trouble::NoRoom, with_causes(&error))
+        read_in(&self.site, &peer, groups, head.end, *self.session.at()).await
+    }
+
+    /// What the peer keeps of others may be read from it. Says why, if it cannot be.
+    async fn note_news(&mut self, peer: &SiteId, kept: Vec<KeptJournal>, news: Option<u64>) -> Result<(), String> {
+        let Some(news) = news else { return Ok(()) };
+        let held = kept.into_iter().filter_map(|it| Some((SiteId::parse(it.site).ok()?, (it.end.term, it.end.seq))));
+        let held: Vec<_> = held.filter(|(of, _)| of != self.site.id()).collect();
+        let unknown: Vec<_> = held.iter().map(|(of, _)| of.clone()).filter(|of| self.site.kept(of).is_none()).collect();
+        for of in self.links.told(peer, held).into_iter().filter(|of| unknown.contains(of)) {
+            tracing::info!(site = of.as_str(), "Site {peer} tells of site {of}, whose journal is read from now on");
+            let site = self.site.clone();
+            let enrolled = tokio::task::spawn_blocking(move || site.enroll(&of)).await;
+            match enrolled {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(with_causes(&error)),
+                Err(error) => return Err(error.to_string()),
             }
-            Ok(Err(NotReadIn::NotEnrolled(_) | NotReadIn::Stopped)) | Err(_) => Came::Over,
         }
+        self.news = news;
+        Ok(())
     }
 
     /// The peer's name is known: its journal is read from where it was left.
@@ -197,6 +250,7 @@ impl Follower {
                 self.session.stop();
                 self.error = Some(why);
             }
+            Came::Withdrawn => self.session.withdraw(now_ms),
             Came::Over => return false,
         }
         let (name, error) = (self.name(), self.error.as_deref().unwrap_or_default());
@@ -206,6 +260,12 @@ impl Follower {
             (_, Link::Open) => tracing::info!(site = name, "The link to site {name} is open"),
             (_, Link::Stopped) => tracing::error!(site = name, "Site {name} is read no further: {error}"),
             (_, Link::Connecting) => {}
+        }
+        if before != self.session.link() {
+            self.show();
+            if let Some(peer) = &self.peer {
+                self.links.turned(peer, self.session.link());
+            }
         }
         true
     }
@@ -226,6 +286,27 @@ impl Follower {
     fn name(&self) -> String {
         let told = || self.address.site.clone().unwrap_or_else(|| self.address.url.clone());
         self.peer.as_ref().map_or_else(told, SiteId::to_string)
+    }
+}
+
+/// Reads in what was brought of a journal that ends there, and was here up to `at`.
+pub(crate) async fn read_in(site: &Site, of: &SiteId, groups: Vec<Bytes>, end: GroupPlace, at: Mark) -> Came {
+    let (site, of) = (site.clone(), of.clone());
+    let read = tokio::task::spawn_blocking(move || site.read_in(&of, &groups)).await;
+    match read {
+        Ok(Ok(folded)) => Came::Read(end, folded.mark()),
+        Ok(Err(NotReadIn::NotFolded { at: now, why })) => match why {
+            NotFolded::Gap if now.mark() != at => Came::Read(end, now.mark()),
+            NotFolded::Gap | NotFolded::NotOfIt(_) | NotFolded::Older => {
+                Came::Failed(Trouble::NotOfIt, why.to_string())
+            }
+            NotFolded::Stopped(why) => Came::Stopped(why),
+            NotFolded::NotRead | NotFolded::Halted => Came::Over,
+        },
+        Ok(Err(error @ (NotReadIn::NoRoom(_) | NotReadIn::NotKept(_)))) => {
+            Came::Failed(Trouble::NoRoom, with_causes(&error))
+        }
+        Ok(Err(NotReadIn::NotEnrolled(_) | NotReadIn::Stopped)) | Err(_) => Came::Over,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod file;
 mod follow;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -156,7 +157,7 @@ impl Peers {
             let client = Client::new(&address.url, Some(key))?;
             // Whoever is not there, or does not know the key, is given none.
             let (own_name, nothing) = (self.site.id().to_string(), held(&Mark::default()));
-            let met = timeout(JOIN_PATIENCE, client.journal(&own_name, &nothing, 0)).await;
+            let met = timeout(JOIN_PATIENCE, client.journal(&own_name, &nothing, 0, None)).await;
             let met = met.map_err(|_| MakeError::Late)??;
             if met.head.site != *name {
                 return Err(MakeError::Another(met.head.site));

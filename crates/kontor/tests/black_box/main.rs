@@ -14,6 +14,7 @@ mod imports;
 mod power_cut;
 mod pressure;
 mod regions;
+mod relays;
 mod retail;
 mod seen;
 mod support;

@@ -17,18 +17,18 @@ use crate::support::tools::{self, word};
 use crate::support::{HANG, prove, say};
 
 /// A region that is killed and started again on the same address.
-struct Region {
-    name: &'static str,
-    data: PathBuf,
+pub(crate) struct Region {
+    pub(crate) name: &'static str,
+    pub(crate) data: PathBuf,
     address: SocketAddr,
     /// What is between it and the others.
-    network: Proxy,
-    code: Option<String>,
+    pub(crate) network: Proxy,
+    pub(crate) code: Option<String>,
     server: Option<Server>,
 }
 
 impl Region {
-    fn new(folder: &Path, name: &'static str, code: Option<String>) -> Region {
+    pub(crate) fn new(folder: &Path, name: &'static str, code: Option<String>) -> Region {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("it listens");
         let network = Proxy::before(address);
@@ -39,12 +39,12 @@ impl Region {
     }
 
     #[track_caller]
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.start_with(&[]);
     }
 
     #[track_caller]
-    fn start_with(&mut self, words: &[&str]) {
+    pub(crate) fn start_with(&mut self, words: &[&str]) {
         let (address, advertise) = (self.address.to_string(), format!("http://{}", self.network.address));
         let mut command =
             kontor(&["serve", "--site", self.name, "--listen", &address, "--advertise", &advertise, "--data"]);
@@ -56,20 +56,20 @@ impl Region {
         self.server = Some(started.unwrap_or_else(|ended| panic!("{}: {}", self.name, ended.stderr)));
     }
 
-    fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().expect("it runs")
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.server.take().expect("it runs").kill();
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.server.take().expect("it runs").stop();
     }
 
     /// The code with which another region joins this one, as the command prints it.
-    fn code_for(&self, name: &str) -> String {
+    pub(crate) fn code_for(&self, name: &str) -> String {
         let mut command = kontor(&["site", "add", name, "--url", &format!("http://{}", self.address)]);
         command.env("KONTOR_KEY", KEY);
         let printed = run(command);
@@ -78,44 +78,44 @@ impl Region {
     }
 
     #[track_caller]
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.server().client().get(path).expect("up").success().json()
     }
 
     #[track_caller]
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let key = format!("k{}", body.to_string().replace([' ', '"'], ""));
         self.server().client().post(path, &key, body).expect("up").success().json()
     }
 
-    fn adds(&self, sku: &str) {
+    pub(crate) fn adds(&self, sku: &str) {
         self.post("/api/v1/products", &json!({"sku": sku, "title": sku}));
     }
 
-    fn sees(&self, sku: &str) -> bool {
+    pub(crate) fn sees(&self, sku: &str) -> bool {
         self.server().client().get(&format!("/api/v1/products/{sku}")).is_ok_and(|answer| answer.is_success())
     }
 
     /// What it says of another site.
-    fn link_to(&self, site: &str) -> Value {
+    pub(crate) fn link_to(&self, site: &str) -> Value {
         let sites = self.get("/api/v1/sites");
         let items = sites["items"].as_array().expect("items").iter();
         items.clone().find(|item| item["site"] == site).cloned().unwrap_or(Value::Null)
     }
 
-    fn has_read_all_of(&self, other: &Region) -> bool {
+    pub(crate) fn has_read_all_of(&self, other: &Region) -> bool {
         let link = self.link_to(other.name);
         link["link"] == "open" && link["read"] == other.get("/api/v1/sites")["end"]
     }
 
-    fn alarms(&self) -> String {
+    pub(crate) fn alarms(&self) -> String {
         self.get("/health")["alarms"].to_string()
     }
 }
 
 /// Asks until it is so.
 #[track_caller]
-fn until(what: &str, is_so: impl Fn() -> bool) -> String {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) -> String {
     let began = Stopwatch::start();
     while !is_so() {
         assert!(began.seconds() < HANG.as_secs_f64(), "not within {HANG:?}: {what}");
@@ -233,7 +233,7 @@ fn a_journal_that_cannot_be_read_stops_alone() {
     let (us, mut eu) = two_regions(folder.path());
     us.adds("APPLE");
     until("eu reads", || eu.sees("APPLE"));
-    let head = |site: &str| JournalHead { site: site.to_owned(), end: GroupPlace { term: 1, seq: 9 }, holds: None };
+    let head = |site: &str| JournalHead::new(site, GroupPlace { term: 1, seq: 9 });
     let newer = answers_always(head("newer").encode([b"\xff a format of the future".as_slice()]).expect("bytes"));
     let liar = answers_always(head("liar").encode([b"\x01 no group at all".as_slice()]).expect("bytes"));
     let endless = answers_always(vec![b'x'; 8 << 20]);

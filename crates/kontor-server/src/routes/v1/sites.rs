@@ -1,5 +1,7 @@
 //! `/sites`: this site, those whose journals it reads, and its own journal for them.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -8,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::changes::WAIT_S_MAX;
 use kontor_api::site::{
-    AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, PeerAddress, Sites,
+    AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, KeptJournal, PeerAddress, Sites,
 };
 use kontor_core::group::Digest;
 use kontor_core::id::{Position, SiteId};
@@ -103,20 +105,25 @@ pub(crate) struct JournalParams {
     after: u64,
     /// Its SHA-256, 64 hexadecimal digits. Another one than here means that two journals were written.
     digest: Option<String>,
-    /// Whose journal; this site's if not given. Of another site it is what is kept here, as it came: for that
-    /// site, if it has lost it.
+    /// Whose journal; this site's if not given. Of another site it is what is kept here, as it came: for
+    /// sites that cannot reach that one, and for that site, if it has lost it.
     of: Option<String>,
     /// How many seconds to wait for something new if there is nothing, 0 if not given.
     #[param(maximum = 30)]
     wait_s: Option<u64>,
+    /// Tell how far journals of other sites are kept here too, of those that have changed after this change;
+    /// 0 for all. The answer has the number for the next question as `news`.
+    known: Option<u64>,
+    /// Sites, with commas between them, of which this is told and not waited for: the asker reads them itself.
+    except: Option<String>,
 }
 
 /// Read the journal
 ///
 /// Groups of this site's journal after a place, as other sites are told them, oldest first: some 128 KiB of
 /// them, or one. The answer is frames, each with its length before it in four bytes, little-endian. The
-/// first is JSON: `site`, `end` of the journal, and what this site `holds` of the asker's own journal. The others are
-/// groups. For keys of peers and admins.
+/// first is JSON: `site`, `end` of the journal, what this site `holds` of the asker's own journal, and, if
+/// asked, how far others are `kept` here. The others are groups. For keys of peers and admins.
 ///
 /// A peer that says to hold more of this journal than is here, or something else, stops this site's
 /// writes: `journal_behind`.
@@ -129,7 +136,7 @@ pub(crate) async fn journal(
     peer: Peer,
     Params(params): Params<JournalParams>,
 ) -> Result<Response, Problem> {
-    let JournalParams { site, term, after, digest, of, wait_s } = params;
+    let JournalParams { site, term, after, digest, of, wait_s, known, except } = params;
     let asker = site_id("site", &site)?;
     peer.speaks_for(&asker)?;
     let wait_s = wait_s.unwrap_or(0);
@@ -139,6 +146,8 @@ pub(crate) async fn journal(
     if let Some(of) = of.filter(|of| of != app.site.id().as_str()) {
         return kept(&app, site_id("of", &of)?, term, after).await;
     }
+    let except = except.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty());
+    let except = except.map(|name| site_id("except", name)).collect::<Result<BTreeSet<_>, _>>()?;
     let digest = digest.map(|digest| {
         Digest::parse(&digest).ok_or_else(|| Problem::invalid("digest", "a digest has 64 hexadecimal digits"))
     });
@@ -155,18 +164,28 @@ pub(crate) async fn journal(
         let _slot = slot(&app, false)?;
         let mut draining = app.draining.subscribe();
         let place = Position { term, seq: after, index: 0 };
+        let mut copies = app.site.copies();
+        let is_new = |site: &SiteId| *site != asker && !except.contains(site);
         tokio::select! {
             _ = timeout(Duration::from_secs(wait_s), feed.wait(place)) => {}
+            _ = copies.wait_for(|kept| known.is_some_and(|known| kept.since(known).any(|(site, _)| is_new(site)))) => {}
             _ = draining.wait_for(|draining| *draining) => {}
         }
         groups = groups_after(&feed, term, after).await?;
     }
     let end = feed.end();
-    let head = JournalHead {
-        site: app.site.id().to_string(),
-        end: GroupPlace { term: end.term, seq: end.seq },
-        holds: app.site.kept(&asker).map(|mark| links::held(&mark)),
-    };
+    let end = GroupPlace { term: end.term, seq: end.seq };
+    let mut head = JournalHead::new(app.site.id().as_str(), end);
+    head.holds = app.site.kept(&asker).map(|mark| links::held(&mark));
+    if let Some(known) = known {
+        let copies = app.site.copies();
+        let copies = copies.borrow();
+        let told = copies.since(known).filter(|(site, _)| **site != asker).map(|(site, mark)| KeptJournal {
+            site: site.to_string(),
+            end: GroupPlace { term: mark.term, seq: mark.seq },
+        });
+        (head.kept, head.news) = (told.collect(), Some(copies.changes()));
+    }
     answer(&head, &groups)
 }
 
@@ -180,7 +199,7 @@ async fn kept(app: &App, of: SiteId, term: u32, after: u64) -> Result<Response, 
         return Err(Problem::new(Code::NotFound, format!("nothing of the journal of site {of} is kept here")));
     };
     let end = GroupPlace { term: mark.term, seq: mark.seq };
-    answer(&JournalHead { site: of.to_string(), end, holds: None }, &groups)
+    answer(&JournalHead::new(of.as_str(), end), &groups)
 }
 
 fn answer(head: &JournalHead, groups: &[Bytes]) -> Result<Response, Problem> {

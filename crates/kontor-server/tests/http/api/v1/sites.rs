@@ -113,6 +113,39 @@ async fn another_site_reads_the_journal_and_is_told_what_is_held_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_is_kept_of_others_is_told_and_given_to_whoever_has_a_key() {
+    let hub = Shop::open().await;
+    let key = key_for(&hub, "west").await;
+    let far = Shop::of_site("far", Limits::default(), |access| access).await;
+    far.ask(DESK).await;
+    let (head, _) = part(&hub, &key, "site=west&term=0&after=0&known=0").await;
+    let known = head.news.unwrap();
+    assert!(head.kept.is_empty());
+    assert_eq!(part(&hub, &key, "site=west&term=0&after=0").await.0.news, None, "who does not ask is not told");
+
+    // Somebody waits, and is told as soon as more is kept of any other site.
+    let end = hub.site.feed().end();
+    let waits = format!("site=west&term={}&after={}&wait_s=30&known={known}&except=near", end.term, end.seq);
+    let groups = far.site.feed().groups(0, 0).unwrap();
+    let ((head, _), ()) = tokio::join!(part(&hub, &key, &waits), read_in(&hub.site, "far", groups.clone()));
+    let kept: Vec<_> = head.kept.iter().map(|kept| (kept.site.as_str(), kept.end.seq)).collect();
+    assert!(matches!(kept[..], [("far", 0 | 2)]), "{kept:?}");
+    read_in(&hub.site, "west", Vec::new()).await;
+    let (head, _) = part(&hub, &key, "site=west&term=0&after=0&known=0").await;
+    assert_eq!(head.kept.len(), 1, "what it holds of the asker is told as such");
+    let known = head.news.unwrap();
+    assert!(part(&hub, &key, &format!("site=west&term=0&after=0&known={known}")).await.0.kept.is_empty());
+    assert_eq!(part(&hub, &key, "site=west&term=0&after=0&known=999999").await.0.kept.len(), 1, "of another start");
+
+    let (head, relayed) = part(&hub, &key, "site=west&of=far&term=0&after=0").await;
+    assert_eq!((head.site.as_str(), head.end.seq, &relayed), ("far", 2, &groups));
+    let (head, relayed) = part(&hub, &key, "site=west&of=far&term=1&after=1").await;
+    assert_eq!((head.end.seq, relayed.as_slice()), (2, &groups[1..]));
+    let unknown = hub.ask_with(&key, "GET /api/v1/sites/journal?site=west&of=nowhere&term=0&after=0").await;
+    assert_eq!(unknown.code(), "not_found");
+}
+
+#[tokio::test]
 async fn a_site_that_has_lost_the_end_of_its_journal_writes_nothing() {
     for (query, told) in [
         (format!("term=1&after=900&digest={}", "0".repeat(64)), "the end of the journal was lost"),

@@ -1,0 +1,60 @@
+//! What a peer keeps of other sites' journals, read from it: one question at a time, beside those about its own.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use kontor_client::Client;
+use kontor_core::id::SiteId;
+use kontor_core::relay::{AskOf, NextOf};
+use kontor_server::links::Links;
+use kontor_site::Site;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::follow::{Came, read_in, with_causes};
+
+/// Reads from a peer, once it is known who it is, what is to be read from it. Ends when the site stops.
+pub(crate) async fn run(site: Site, links: Links, client: Client, peer: oneshot::Receiver<SiteId>, mut chance: Rng) {
+    let Ok(peer) = peer.await else { return };
+    let mut changed = links.relays_changed();
+    loop {
+        changed.mark_unchanged();
+        let stopped = site.status().journals;
+        let is_read = |of: &SiteId| stopped.get(of).is_none_or(|journal| journal.stopped.is_none());
+        match links.next_of(&peer, |of| site.kept(of).filter(|_| is_read(of))) {
+            NextOf::Ask(ask) => {
+                let came = read(&site, &links, &client, &ask).await;
+                let came = match came {
+                    Came::Read(end, kept) => Some(((end.term, end.seq), kept.place())),
+                    Came::Failed(_, why) | Came::Stopped(why) => {
+                        let (of, peer) = (ask.of.as_str(), peer.as_str());
+                        tracing::info!(site = of, through = peer, "A journal could not be read on: {why}");
+                        None
+                    }
+                    Came::Withdrawn => None,
+                    Came::Over => return,
+                };
+                links.came_of(&peer, &ask, came, chance.u64(..));
+            }
+            NextOf::Wait(until_ms) => {
+                let rest_ms = until_ms.map_or(u64::MAX, |until_ms| until_ms.saturating_sub(links.now_ms()));
+                // Whether it is time or something has changed: what is to be asked is looked up again.
+                let _ = timeout(Duration::from_millis(rest_ms), changed.changed()).await;
+            }
+        }
+    }
+}
+
+async fn read(site: &Site, links: &Links, client: &Client, ask: &AskOf) -> Came {
+    let AskOf { of, after, until_ms } = ask;
+    let patience = Duration::from_millis(until_ms.saturating_sub(links.now_ms()));
+    let asked = client.kept_of(site.id().as_str(), of.as_str(), after.term, after.seq);
+    let nothing = |why: String| Came::Failed(kontor_core::session::Trouble::NoAnswer, why);
+    match timeout(patience, asked).await {
+        Err(_) => nothing("no answer came in time".to_owned()),
+        Ok(Err(error)) => nothing(with_causes(&error)),
+        Ok(Ok(part)) if part.head.site != of.as_str() => nothing(format!("it gave the journal of {}", part.head.site)),
+        Ok(Ok(part)) if part.groups.is_empty() => Came::Read(part.head.end, *after),
+        Ok(Ok(part)) => read_in(site, of, part.groups, part.head.end, *after).await,
+    }
+}

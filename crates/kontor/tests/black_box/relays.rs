@@ -1,0 +1,85 @@
+//! Journals that are read through other sites, over links that are cut and disks that are rolled back.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::regions::{Region, until};
+use crate::support::proxy::{Network, Proxy};
+use crate::support::server::assert_sound;
+use crate::support::tools::{self, word};
+
+/// `from` reads the journal of `to` over a network that can be cut alone, and `to` the other, if it is mutual.
+fn join_over(from: &Region, to: &Region, mutual: bool) -> Proxy {
+    let between = Proxy::before(to.network.address);
+    let code = to.code_for(from.name).replace(&to.network.address.to_string(), &between.address.to_string());
+    from.post("/api/v1/sites/links", &json!({"code": code, "mutual": mutual}));
+    between
+}
+
+#[test]
+fn a_site_reads_through_another_what_it_cannot_reach_itself() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let us = Region::new(folder.path(), "us", None);
+    let eu = Region::new(folder.path(), "eu", Some(us.code_for("eu")));
+    let ap = Region::new(folder.path(), "ap", Some(eu.code_for("ap")));
+    us.adds("APPLE");
+    ap.adds("PEAR");
+    until("each end sees the other's product", || us.sees("PEAR") && ap.sees("APPLE"));
+    let link = ap.link_to("us");
+    assert_eq!((&link["link"], &link["through"]), (&json!("relayed"), &json!("eu")), "{link}");
+    assert_eq!(link["url"], json!(null), "it knows no way of its own");
+
+    // A link of its own is preferred, and when that is cut, what others have goes on to come.
+    let between = join_over(&ap, &us, true);
+    until("ap has a link to us", || ap.link_to("us")["link"] == "open");
+    assert_eq!(ap.link_to("us")["through"], json!(null));
+    between.set(Network::Cut);
+    until("the link is cut", || ap.link_to("us")["link"] == "cut");
+    us.adds("PLUM");
+    until("ap reads on through eu", || ap.sees("PLUM") && ap.link_to("us")["through"] == "eu");
+    between.set(Network::Open);
+    until("the link is open again", || ap.has_read_all_of(&us));
+    us.adds("GRAPE");
+    until("ap reads on", || ap.sees("GRAPE"));
+
+    for mut region in [us, eu, ap] {
+        region.stop();
+        assert_sound(&region.data);
+    }
+}
+
+#[test]
+fn a_site_hears_through_others_that_it_has_lost_the_end_of_its_journal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut us = Region::new(folder.path(), "us", None);
+    let mut eu = Region::new(folder.path(), "eu", Some(us.code_for("eu")));
+    let ap = Region::new(folder.path(), "ap", Some(eu.code_for("ap")));
+    let between = join_over(&ap, &us, false);
+    us.adds("APPLE");
+    until("both have read it", || eu.has_read_all_of(&us) && ap.has_read_all_of(&us));
+    us.stop();
+    let copy = |from: &Path, to: &Path| {
+        for part in ["journal", "tables"] {
+            std::fs::remove_dir_all(to.join(part)).ok();
+            tools::run("cp", &["-a", word(&from.join(part)), word(to)]).expect("it is copied");
+        }
+    };
+    let image = folder.path().join("image");
+    std::fs::create_dir(&image).expect("a folder");
+    copy(&us.data, &image);
+    // What us does now, ap alone has read.
+    eu.kill();
+    us.start();
+    us.adds("PEAR");
+    until("ap reads", || ap.sees("PEAR"));
+    between.set(Network::Cut);
+    us.kill();
+    copy(&image, &us.data);
+    us.start();
+    until("nobody can tell it", || ap.link_to("us")["link"] == "cut" && us.link_to("eu")["link"] == "cut");
+    assert!(!us.alarms().contains("writes nothing"));
+    eu.start();
+    until("eu reads through ap what us has lost", || eu.sees("PEAR"));
+    until("us hears of it", || us.alarms().contains("the end of the journal was lost"));
+}
