@@ -102,6 +102,8 @@ pub const SITES: &str = "/api/v1/sites";
 pub const SITE_LINKS: &str = "/api/v1/sites/links";
 /// This site's journal, for other sites.
 pub const SITE_JOURNAL: &str = "/api/v1/sites/journal";
+/// The journal of another site, which gives it to this one: the site cannot be reached from here.
+pub const SITE_JOURNAL_OF: &str = "/api/v1/sites/{site}/journal";
 /// This API's document.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
 

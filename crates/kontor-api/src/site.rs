@@ -122,6 +122,13 @@ impl fmt::Display for NoJournal {
 
 impl std::error::Error for NoJournal {}
 
+/// How far a journal that was given is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JournalTaken {
+    /// The journal is given on from here.
+    pub holds: Held,
+}
+
 /// The name of a site that is to be let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

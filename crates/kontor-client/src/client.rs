@@ -64,8 +64,17 @@ impl Client {
 
     /// Posts lines of JSON. Not sent again by itself: what takes lines says how far it came.
     pub async fn post_lines(&self, path: &str, lines: impl Into<Bytes>) -> Result<Reply, ClientError> {
-        let body = Sent { bytes: lines.into(), media_type: "application/x-ndjson" };
-        self.send_once(&Method::POST, path, &[], body).await
+        self.post_as(path, "application/x-ndjson", lines).await
+    }
+
+    /// Posts something else than JSON, once.
+    pub(crate) async fn post_as(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Reply, ClientError> {
+        self.send_once(&Method::POST, path, &[], Sent { bytes: bytes.into(), media_type }).await
     }
 
     /// Reads a path whose answer may be long, as it comes.

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::{BodyExt as _, Limited};
 use kontor_api::path;
-use kontor_api::site::{AddLink, EnrollSite, Enrolled, Held, JOURNAL_BYTES_MAX, JournalHead, PeerSite, Sites};
+use kontor_api::site::{
+    AddLink, EnrollSite, Enrolled, Held, JOURNAL_BYTES_MAX, JOURNAL_MEDIA_TYPE, JournalHead, JournalTaken, PeerSite,
+    Sites,
+};
 
 use crate::client::{Client, Reply};
 use crate::error::ClientError;
@@ -63,6 +66,13 @@ impl Client {
     /// Groups that the site keeps of a journal: the asker's own, if it has lost it, or another one.
     pub async fn kept_of(&self, asker: &str, of: &str, term: u32, after: u64) -> Result<JournalPart, ClientError> {
         self.part(&format!("site={asker}&of={of}&term={term}&after={after}")).await
+    }
+
+    /// Gives groups of the asker's own journal, in its order, to a site that cannot ask for them. Sent once.
+    pub async fn give_journal(&self, head: &JournalHead, groups: &[Bytes]) -> Result<JournalTaken, ClientError> {
+        let path = path::with(path::SITE_JOURNAL_OF, &[&head.site]);
+        let bytes = head.encode(groups.iter().map(Bytes::as_ref))?;
+        self.post_as(&path, JOURNAL_MEDIA_TYPE, bytes).await?.json()
     }
 
     async fn part(&self, query: &str) -> Result<JournalPart, ClientError> {

@@ -28,6 +28,7 @@ pub mod movement;
 pub mod offer;
 pub mod overlay;
 pub mod product;
+pub mod push;
 pub mod quantity;
 pub mod quota;
 pub mod record;

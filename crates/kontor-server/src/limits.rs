@@ -192,6 +192,10 @@ pub(crate) const EXPORT_LINE_BYTES: usize = 64 * 1024;
 /// Listings of one product that an export reads at a time.
 pub(crate) const EXPORT_LISTINGS: usize = 16;
 
+/// How long a site that gives its journal waits until it is folded. What is kept by then is told; less than what
+/// the other side waits for.
+pub(crate) const GIVEN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Links to other sites that are being made at once.
 pub(crate) const WISHES_MAX: usize = 16;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kontor_api::site::{GroupPlace, LinkState, PeerAddress, PeerSite, Sites};
 use kontor_api::time::Time;
 use kontor_core::id::SiteId;
+use kontor_core::limits::{ASK_DEADLINE_MS, ASK_WAIT_MS};
 use kontor_core::relay::{AskOf, NextOf, Relays};
 use kontor_core::session::{Link, Mark, Session};
 use kontor_site::Site;
@@ -36,6 +37,23 @@ struct Inner {
 struct Heard {
     ear: Arc<Notify>,
     has_read: Option<(u32, u64)>,
+    /// When it was heard last.
+    at_ms: u64,
+    /// Where its journal ended when it last gave something of it, if it does so by itself.
+    gives: Option<(u32, u64)>,
+    /// Held by whoever reads in what it gave: the next part waits.
+    taking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Heard {
+    /// How the link is of a site that is never asked: it asks or gives something often.
+    fn link(&self, now_ms: u64) -> LinkState {
+        if now_ms.saturating_sub(self.at_ms) <= ASK_WAIT_MS + ASK_DEADLINE_MS {
+            LinkState::Open
+        } else {
+            LinkState::Cut
+        }
+    }
 }
 
 /// How a link is, as its driver shows it.
@@ -116,10 +134,18 @@ impl Links {
 
     /// A peer has asked for what follows a group.
     pub(crate) fn hear(&self, peer: &SiteId, after: (u32, u64)) {
-        let mut heard = lock(&self.0.heard);
+        let (mut heard, now_ms) = (lock(&self.0.heard), self.now_ms());
         let heard = heard.entry(peer.clone()).or_default();
-        heard.has_read = Some(after);
+        (heard.has_read, heard.at_ms) = (Some(after), now_ms);
         heard.ear.notify_one();
+    }
+
+    /// A peer gives its journal, which ends there. Answers what is to be held while a part is read in.
+    pub(crate) fn is_given(&self, peer: &SiteId, end: (u32, u64)) -> Arc<tokio::sync::Mutex<()>> {
+        let (mut heard, now_ms) = (lock(&self.0.heard), self.now_ms());
+        let heard = heard.entry(peer.clone()).or_default();
+        (heard.gives, heard.at_ms) = (Some(end), now_ms);
+        heard.taking.clone()
     }
 
     /// A peer has said how far it keeps journals of others. Answers the sites that were not known.
@@ -192,14 +218,19 @@ impl Links {
     pub(crate) fn refresh_gauges(&self) {
         let now_ms = self.now_ms();
         lock(&self.0.shown).iter().for_each(|(name, shown)| set_gauges(name, shown, now_ms));
+        for (name, heard) in lock(&self.0.heard).iter().filter(|(_, heard)| heard.gives.is_some()) {
+            let is_open = heard.link(now_ms) == LinkState::Open;
+            metrics::gauge!("kontor_peer_link_open", "site" => name.to_string()).set(if is_open { 1.0 } else { 0.0 });
+        }
     }
 
     /// A site, and all whose journals it reads.
     pub(crate) fn of(&self, site: &Site) -> Sites {
         let (status, now_ms) = (site.status(), self.now_ms());
         let mut items: BTreeMap<String, PeerSite> = BTreeMap::new();
+        let heard = lock(&self.0.heard);
         let asked: BTreeMap<String, Option<(u32, u64)>> =
-            lock(&self.0.heard).iter().map(|(peer, heard)| (peer.to_string(), heard.has_read)).collect();
+            heard.iter().map(|(peer, heard)| (peer.to_string(), heard.has_read)).collect();
         for (name, Shown { url, session, has_read, answered_ms, error }) in &*lock(&self.0.shown) {
             let item = PeerSite {
                 site: name.clone(),
@@ -234,9 +265,13 @@ impl Links {
             });
             item.read = read;
             item.has_read = item.has_read.or_else(|| asked.get(&item.site).copied().flatten().map(place));
+            let giver = heard.get(&name).and_then(|heard| Some((heard.link(now_ms), heard.gives?)));
+            if let Some((link, end)) = giver.filter(|_| item.link == LinkState::None) {
+                (item.link, item.end, item.lag_groups) = (link, Some(place(end)), lag_groups(read, end));
+            }
             if let Some(why) = journal.stopped {
                 (item.link, item.error) = (LinkState::Stopped, Some(why));
-            } else if let Some((peer, end)) = relays.through(&name) {
+            } else if let Some((peer, end)) = relays.through(&name).filter(|_| item.link != LinkState::Open) {
                 item.through = Some(peer.to_string());
                 if item.link == LinkState::None {
                     item.link = LinkState::Relayed;
@@ -260,6 +295,8 @@ pub(crate) fn alarms(sites: &Sites) -> Vec<String> {
         let (name, why) = (&item.site, item.error.as_deref().unwrap_or("no answer"));
         match item.link {
             LinkState::Stopped => Some(format!("the journal of site {name} is read no further: {why}")),
+            // A shop may be closed, or away for days: that is no reason to look.
+            LinkState::Cut if item.url.is_none() => None,
             LinkState::Cut => Some(format!("the link to site {name} is cut: {why}")),
             LinkState::Connecting | LinkState::Open | LinkState::Relayed | LinkState::None => None,
         }

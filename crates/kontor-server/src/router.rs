@@ -114,6 +114,7 @@ fn operators() -> OpenApiRouter<App> {
         .routes(routes!(sites::list, sites::enroll))
         .routes(routes!(sites::link))
         .routes(routes!(sites::journal))
+        .routes(routes!(sites::take))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::health))

@@ -15,6 +15,7 @@ use kontor_core::offer::Offer;
 use kontor_core::product::{Item, Product};
 use kontor_core::record::{Key, KeyParts, Table, decode};
 use kontor_core::reservation::{Promise, Reservation};
+use kontor_core::site::{SiteKind, SiteRow};
 use kontor_core::stock::{Level, StockRow};
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError, derived, row, rows_of_sites};
@@ -322,6 +323,11 @@ impl Reader {
         lines.sort_by(|a, b| b.place.cmp(&a.place));
         lines.truncate(limit);
         Ok(lines)
+    }
+
+    /// What kind of site this is, by what it has said itself.
+    pub fn kind(&self) -> Result<SiteKind, ViewError> {
+        Ok(row::<SiteRow>(&self.rows, &self.here, ())?.map_or(SiteKind::Region, |row| row.kind))
     }
 
     /// One access key, by its public id.

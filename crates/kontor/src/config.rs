@@ -67,6 +67,9 @@ pub(crate) struct ServeArgs {
     /// The address at which other sites reach this one [default: http:// and the address listened on]
     #[arg(long, env = "KONTOR_ADVERTISE", value_name = "URL")]
     pub(crate) advertise: Option<String>,
+    /// Be a store: a site with a shelf of its own that nobody can reach; it calls the site that it joins
+    #[arg(long, env = "KONTOR_STORE")]
+    pub(crate) store: bool,
     #[command(flatten)]
     pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
@@ -94,6 +97,7 @@ struct File {
     peer_key: Option<String>,
     join: Option<String>,
     advertise: Option<String>,
+    store: Option<bool>,
     #[serde(default)]
     limits: LimitsOfFile,
 }
@@ -156,6 +160,7 @@ pub(crate) struct Config {
     #[serde(serialize_with = "url")]
     pub(crate) join: Option<PeerAddress>,
     pub(crate) advertise: Option<String>,
+    pub(crate) store: bool,
     pub(crate) limits: ServedLimits,
     /// Settings of reference services that were found, and what they mean here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -199,6 +204,7 @@ impl Config {
             peer_key,
             join: join.map(|code| code.parse().context("the code to join with")).transpose()?,
             advertise: args.advertise.or(file.advertise),
+            store: args.store || file.store.unwrap_or(false),
             reference: reference.found(),
             open_compat: args.open_compat || file.open_compat.unwrap_or(false),
             data: args.data.or(file.data).unwrap_or_else(|| "data".into()),

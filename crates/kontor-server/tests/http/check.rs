@@ -94,6 +94,14 @@ impl Shop {
         (head.headers, body.collect().await.unwrap().to_bytes())
     }
 
+    /// Posts bytes that are no text.
+    pub(crate) async fn send_bytes(&self, key: &str, path: &str, body: Vec<u8>) -> Seen {
+        let request = Request::post(path).header("x-api-key", key).body(Body::from(body)).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Seen { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
     /// Asks without a key, over a socket of this address.
     pub(crate) async fn ask_from(&self, peer: &str, request: &str) -> Seen {
         self.send(request, None, Some(peer.parse().unwrap())).await

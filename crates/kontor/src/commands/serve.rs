@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use kontor_core::id::SiteId;
+use kontor_core::command::{Command, Request};
+use kontor_core::id::{Actor, RequestId, SiteId};
+use kontor_core::site::SiteKind;
 use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options};
 use kontor_site::clock::Stopwatch;
@@ -42,6 +44,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     // The address is taken first: a taken port is told before the journal is touched.
     let listener = listen(config.listen).await?;
     let site = open(&config)?;
+    let is_store = be_a_store(&config, &site).await?;
     let mut access = Access::new(&site, config.admin_key.clone())?;
     if !access.has_key() {
         if !config.listen.ip().is_loopback() {
@@ -66,7 +69,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     let (links, wishes) = Links::new();
     let advertised = config.advertise.as_deref().unwrap_or_default().trim_end_matches('/').to_owned();
     let advertised = if advertised.is_empty() { format!("http://{address}") } else { advertised };
-    let peers = Peers::start(&site, &links, advertised.clone(), &config.data, config.peers.clone())?;
+    let peers = Peers::start(&site, &links, advertised.clone(), is_store, &config.data, config.peers.clone())?;
     print::line(format!("listening on http://{address}"));
     if loaded {
         print::note(tour(address, &config));
@@ -165,6 +168,23 @@ fn open(config: &Config) -> anyhow::Result<Site> {
     print::progress("");
     tracing::info!(site.id = %site.id(), term = site.term(), seconds = watch.seconds(), "The site is open");
     Ok(site)
+}
+
+/// Whether the site is a store. It becomes one, with its first entry as a rule, when it is told so, and stays one.
+async fn be_a_store(config: &Config, site: &Site) -> anyhow::Result<bool> {
+    let is_store = site.read().kind()? == SiteKind::Store;
+    if !is_store && config.store {
+        let word = |text| RequestId::parse(text).expect("a short word is a request id");
+        let request = Request {
+            command: Command::DescribeSite { kind: SiteKind::Store },
+            actor: Actor::parse("operator").expect("a short word is an actor"),
+            request_id: word("serve-store"),
+            idempotency: None,
+            fresh_id: kontor_server::fresh_uuid(),
+        };
+        site.submit(request).await.context("the site could not become a store")?;
+    }
+    Ok(is_store || config.store)
 }
 
 /// The random half of a fresh id.

@@ -16,16 +16,18 @@ use kontor_site::Site;
 use kontor_site::clock::wall_ms;
 use kontor_site::foreign::NotFolded;
 use kontor_site::site::NotReadIn;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::relay;
+use super::{push, relay};
 
 /// Whoever reads one journal.
 pub(crate) struct Follower {
     site: Site,
     links: Links,
     address: PeerAddress,
+    /// Whether the peer is given this site's journal, because it does not ask.
+    gives: bool,
     session: Session,
     chance: Rng,
     /// The peer, once it has said who it is.
@@ -55,13 +57,14 @@ pub(crate) enum Came {
 }
 
 impl Follower {
-    pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress, chance: Rng) -> Self {
+    pub(crate) fn new(site: &Site, links: &Links, address: PeerAddress, gives: bool, chance: Rng) -> Self {
         let session = Session::new(Mark::default(), links.now_ms());
         let (site, links, ear) = (site.clone(), links.clone(), Arc::new(Notify::new()));
         Self {
             site,
             links,
             address,
+            gives,
             session,
             chance,
             peer: None,
@@ -79,23 +82,30 @@ impl Follower {
             Ok(client) => client,
             Err(error) => return self.end(with_causes(&error)),
         };
-        let (is_met, peer) = oneshot::channel();
-        let relayed = relay::run(self.site.clone(), self.links.clone(), client.clone(), peer, self.chance.fork());
+        let (is_met, peer) = watch::channel(None);
+        let relayed =
+            relay::run(self.site.clone(), self.links.clone(), client.clone(), peer.clone(), self.chance.fork());
+        let (giver, chance) = (client.clone(), self.chance.fork());
+        let (site, links) = (self.site.clone(), self.links.clone());
+        let gives = self.gives;
+        let given = async move {
+            match gives {
+                true => push::run(site, links, giver, peer, chance).await,
+                false => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.follow(&client, is_met) => {}
             () = relayed => {}
+            () = given => {}
         }
     }
 
-    async fn follow(&mut self, client: &Client, is_met: oneshot::Sender<SiteId>) {
-        let mut is_met = Some(is_met);
+    async fn follow(&mut self, client: &Client, is_met: watch::Sender<Option<SiteId>>) {
         loop {
             self.show();
             if let Some(peer) = &self.peer {
-                if let Some(is_met) = is_met.take() {
-                    // Whoever listens ends with this.
-                    let _ = is_met.send(peer.clone());
-                }
+                is_met.send_if_modified(|met| met.replace(peer.clone()).is_none());
                 if let Some(kept) = self.site.kept(peer) {
                     self.session.read_elsewhere(kept);
                 }

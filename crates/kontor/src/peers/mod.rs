@@ -3,6 +3,7 @@
 
 mod file;
 mod follow;
+mod push;
 mod relay;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub(crate) struct Peers {
     links: Links,
     /// The address of this site for others.
     address: String,
+    /// Nobody reaches this site: it gives its journal away, and tells no address.
+    is_store: bool,
     file: LinksFile,
     followers: BTreeMap<String, JoinHandle<()>>,
     /// Keys that were made for other sites in this run: one that is asked again is not given another.
@@ -79,6 +82,7 @@ impl Peers {
         site: &Site,
         links: &Links,
         address: String,
+        is_store: bool,
         data: &Path,
         settings: Vec<PeerAddress>,
     ) -> anyhow::Result<Self> {
@@ -86,7 +90,7 @@ impl Peers {
         let (site, links, followers) = (site.clone(), links.clone(), BTreeMap::new());
         let (_, seed) = uuid::Uuid::from_bytes(kontor_server::fresh_uuid()).as_u64_pair();
         let (issued, chance) = (BTreeMap::new(), Rng::with_seed(seed));
-        let mut peers = Self { site, links, address, file, followers, issued, chance };
+        let mut peers = Self { site, links, address, is_store, file, followers, issued, chance };
         let named: Vec<String> = settings.iter().filter_map(|address| address.site.clone()).collect();
         let joined = peers.file.addresses().filter(|it| it.site.as_ref().is_none_or(|site| !named.contains(site)));
         let all: Vec<PeerAddress> = joined.chain(settings).collect();
@@ -153,7 +157,7 @@ impl Peers {
         if peer == *self.site.id() {
             return Err(MakeError::Itself(peer));
         }
-        if mutual {
+        if mutual && !self.is_store {
             let client = Client::new(&address.url, Some(key))?;
             // Whoever is not there, or does not know the key, is given none.
             let (own_name, nothing) = (self.site.id().to_string(), held(&Mark::default()));
@@ -184,7 +188,7 @@ impl Peers {
         if let Some(before) = self.followers.remove(&name) {
             before.abort();
         }
-        let follower = Follower::new(&self.site, &self.links, address, self.chance.fork());
+        let follower = Follower::new(&self.site, &self.links, address, self.is_store, self.chance.fork());
         self.followers.insert(name, tokio::spawn(follower.run()));
     }
 }

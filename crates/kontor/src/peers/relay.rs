@@ -8,14 +8,20 @@ use kontor_core::id::SiteId;
 use kontor_core::relay::{AskOf, NextOf};
 use kontor_server::links::Links;
 use kontor_site::Site;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::follow::{Came, read_in, with_causes};
 
 /// Reads from a peer, once it is known who it is, what is to be read from it. Ends when the site stops.
-pub(crate) async fn run(site: Site, links: Links, client: Client, peer: oneshot::Receiver<SiteId>, mut chance: Rng) {
-    let Ok(peer) = peer.await else { return };
+pub(crate) async fn run(
+    site: Site,
+    links: Links,
+    client: Client,
+    mut peer: watch::Receiver<Option<SiteId>>,
+    mut chance: Rng,
+) {
+    let Ok(Some(peer)) = peer.wait_for(Option::is_some).await.map(|peer| peer.clone()) else { return };
     let mut changed = links.relays_changed();
     loop {
         changed.mark_unchanged();

@@ -17,4 +17,5 @@ mod regions;
 mod relays;
 mod retail;
 mod seen;
+mod stores;
 mod support;

@@ -38,6 +38,18 @@ impl Region {
         region
     }
 
+    /// A store, which nobody can reach; it says what it is at its first start alone.
+    pub(crate) fn store(folder: &Path, name: &'static str, code: String) -> Region {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("it listens");
+        let network = Proxy::before(address);
+        network.set(Network::Cut);
+        let mut store = Region { name, data: folder.join(name), address, network, code: Some(code), server: None };
+        drop(free);
+        store.start_with(&["--store"]);
+        store
+    }
+
     #[track_caller]
     pub(crate) fn start(&mut self) {
         self.start_with(&[]);
@@ -122,6 +134,14 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) -> String {
         thread::yield_now();
     }
     format!("{:.2} s", began.seconds())
+}
+
+/// Takes a disk back to what it was, or keeps what it is.
+pub(crate) fn copy_disk(from: &Path, to: &Path) {
+    for part in ["journal", "tables"] {
+        std::fs::remove_dir_all(to.join(part)).ok();
+        tools::run("cp", &["-a", word(&from.join(part)), word(to)]).expect("it is copied");
+    }
 }
 
 fn two_regions(folder: &Path) -> (Region, Region) {
@@ -264,15 +284,9 @@ fn a_site_whose_disk_was_rolled_back_writes_nothing_until_it_is_mended() {
     us.adds("APPLE");
     until("eu reads", || eu.sees("APPLE"));
     us.stop();
-    let copy = |from: &Path, to: &Path| {
-        for part in ["journal", "tables"] {
-            std::fs::remove_dir_all(to.join(part)).ok();
-            tools::run("cp", &["-a", word(&from.join(part)), word(to)]).expect("it is copied");
-        }
-    };
     let image = folder.path().join("image");
     std::fs::create_dir(&image).expect("a folder");
-    copy(&us.data, &image);
+    copy_disk(&us.data, &image);
     us.start();
     us.adds("PEAR");
     us.post("/api/v1/locations", &json!({"id": "depot", "name": "Depot"}));
@@ -281,7 +295,7 @@ fn a_site_whose_disk_was_rolled_back_writes_nothing_until_it_is_mended() {
     let held = us.post("/api/v1/reservations", &json!({"lines": [line]}))["id"].clone();
     until("eu reads", || eu.has_read_all_of(&us));
     us.kill();
-    copy(&image, &us.data);
+    copy_disk(&image, &us.data);
     us.start();
 
     until("us hears what it has lost", || us.alarms().contains("the end of the journal was lost"));

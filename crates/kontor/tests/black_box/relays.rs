@@ -1,13 +1,10 @@
 //! Journals that are read through other sites, over links that are cut and disks that are rolled back.
 
-use std::path::Path;
-
 use serde_json::json;
 
-use crate::regions::{Region, until};
+use crate::regions::{Region, copy_disk, until};
 use crate::support::proxy::{Network, Proxy};
 use crate::support::server::assert_sound;
-use crate::support::tools::{self, word};
 
 /// `from` reads the journal of `to` over a network that can be cut alone, and `to` the other, if it is mutual.
 fn join_over(from: &Region, to: &Region, mutual: bool) -> Proxy {
@@ -59,15 +56,9 @@ fn a_site_hears_through_others_that_it_has_lost_the_end_of_its_journal() {
     us.adds("APPLE");
     until("both have read it", || eu.has_read_all_of(&us) && ap.has_read_all_of(&us));
     us.stop();
-    let copy = |from: &Path, to: &Path| {
-        for part in ["journal", "tables"] {
-            std::fs::remove_dir_all(to.join(part)).ok();
-            tools::run("cp", &["-a", word(&from.join(part)), word(to)]).expect("it is copied");
-        }
-    };
     let image = folder.path().join("image");
     std::fs::create_dir(&image).expect("a folder");
-    copy(&us.data, &image);
+    copy_disk(&us.data, &image);
     // What us does now, ap alone has read.
     eu.kill();
     us.start();
@@ -75,7 +66,7 @@ fn a_site_hears_through_others_that_it_has_lost_the_end_of_its_journal() {
     until("ap reads", || ap.sees("PEAR"));
     between.set(Network::Cut);
     us.kill();
-    copy(&image, &us.data);
+    copy_disk(&image, &us.data);
     us.start();
     until("nobody can tell it", || ap.link_to("us")["link"] == "cut" && us.link_to("eu")["link"] == "cut");
     assert!(!us.alarms().contains("writes nothing"));

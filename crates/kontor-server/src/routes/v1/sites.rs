@@ -1,21 +1,24 @@
-//! `/sites`: this site, those whose journals it reads, and its own journal for them.
+//! `/sites`: this site, those whose journals it reads, its own journal for them, and theirs if they give it.
 
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::changes::WAIT_S_MAX;
 use kontor_api::site::{
-    AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_MEDIA_TYPE, JournalHead, KeptJournal, PeerAddress, Sites,
+    AddLink, EnrollSite, Enrolled, GroupPlace, JOURNAL_BYTES_MAX, JOURNAL_MEDIA_TYPE, JournalHead, JournalTaken,
+    KeptJournal, PeerAddress, Sites,
 };
 use kontor_core::group::Digest;
 use kontor_core::id::{Position, SiteId};
 use kontor_core::session::{Mark, Past};
 use kontor_site::feed::Feed;
+use kontor_site::foreign::NotFolded;
+use kontor_site::site::NotReadIn;
 use serde::Deserialize;
 use tokio::time::{Duration, timeout};
 use utoipa::IntoParams;
@@ -24,7 +27,9 @@ use super::changes::slot;
 use super::json;
 use crate::access::Access;
 use crate::app::App;
-use crate::extract::{Admin, Params, Peer, Sent};
+use crate::extract::{Admin, Named, Params, Peer, Sent};
+use crate::idempotency::bytes_up_to;
+use crate::limits::GIVEN_PATIENCE;
 use crate::links;
 use crate::problem::Problem;
 
@@ -200,6 +205,76 @@ async fn kept(app: &App, of: SiteId, term: u32, after: u64) -> Result<Response, 
     };
     let end = GroupPlace { term: mark.term, seq: mark.seq };
     answer(&JournalHead::new(of.as_str(), end), &groups)
+}
+
+/// Give a journal
+///
+/// Groups of the journal of the site in the path, in its order, in the frames of `read_journal`: for a site that
+/// cannot be asked, with its own key. What follows from what is held is kept and folded; the answer says how far
+/// it is held then, and so where to go on. Without groups, that is all.
+#[utoipa::path(
+    post, path = "/api/v1/sites/{site}/journal", tag = "sites", operation_id = "give_journal",
+    params(("site" = String, Path, description = "Whose journal; what the key was made for")),
+    request_body(content = Vec<u8>, content_type = "application/vnd.kontor.journal"),
+    responses((status = 200, description = "How far it is held", body = JournalTaken)),
+)]
+pub(crate) async fn take(
+    State(app): State<App>,
+    peer: Peer,
+    Named(site): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let giver = site_id("site", &site)?;
+    peer.speaks_for(&giver)?;
+    if peer.is_admin {
+        return Err(Problem::new(Code::Forbidden, "a site gives its journal itself, with the key that it was given"));
+    }
+    if giver == *app.site.id() {
+        return Err(Problem::invalid("site", "this is the name of this site itself"));
+    }
+    let bytes = bytes_up_to(request.into_body(), JOURNAL_BYTES_MAX, &app).await?;
+    let not_a_part = |why: String| Problem::invalid("", why);
+    let (head, groups) = JournalHead::decode(&bytes).map_err(|why| not_a_part(why.to_string()))?;
+    if head.site != site {
+        return Err(not_a_part(format!("this is the journal of {}", head.site)));
+    }
+    let groups: Vec<Bytes> = groups.into_iter().map(|group| bytes.slice(group)).collect();
+    let taking = app.links.is_given(&giver, (head.end.term, head.end.seq));
+    let reading = async {
+        let taking = taking.lock_owned().await;
+        let (site, giver) = (app.site.clone(), giver.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            // Also when nobody waits for it any more: the next part comes after this one.
+            let _taking = taking;
+            if site.kept(&giver).is_none() {
+                site.enroll(&giver)?;
+            }
+            if groups.is_empty() { Ok(()) } else { site.read_in(&giver, &groups).map(drop) }
+        });
+        read.await.map_err(|_| Problem::internal("reading in a journal panicked"))
+    };
+    // It may build on what others have written and is not here yet: then what is kept is told meanwhile.
+    if let Ok(read) = timeout(GIVEN_PATIENCE, reading).await {
+        not_read_in(read?)?;
+    }
+    let holds = links::held(&app.site.kept(&giver).unwrap_or_default());
+    json(StatusCode::OK, &JournalTaken { holds })
+}
+
+fn not_read_in(read: Result<(), NotReadIn>) -> Result<(), Problem> {
+    let Err(error) = read else { return Ok(()) };
+    Err(match &error {
+        // The answer says where to go on.
+        NotReadIn::NotFolded { why: NotFolded::Gap | NotFolded::Older, .. } => return Ok(()),
+        NotReadIn::NotFolded { why: NotFolded::NotOfIt(_), .. } => Problem::invalid("", error.to_string()),
+        NotReadIn::NotFolded { why: NotFolded::Stopped(_) | NotFolded::NotRead, .. } => {
+            Problem::new(Code::LinkRefused, error.to_string())
+        }
+        NotReadIn::NoRoom(_) | NotReadIn::NotKept(_) => Problem::new(Code::StorageFull, error.to_string()),
+        NotReadIn::NotFolded { why: NotFolded::Halted, .. } | NotReadIn::Stopped | NotReadIn::NotEnrolled(_) => {
+            Problem::new(Code::SiteStopped, error.to_string())
+        }
+    })
 }
 
 fn answer(head: &JournalHead, groups: &[Bytes]) -> Result<Response, Problem> {

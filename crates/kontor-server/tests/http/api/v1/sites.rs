@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kontor_api::site::{Enrolled, JournalHead, PeerAddress};
+use kontor_api::site::{Enrolled, GroupPlace, JournalHead, JournalTaken, PeerAddress};
 use kontor_core::id::SiteId;
 use kontor_server::Limits;
 use kontor_site::Site;
@@ -143,6 +143,48 @@ async fn what_is_kept_of_others_is_told_and_given_to_whoever_has_a_key() {
     assert_eq!((head.end.seq, relayed.as_slice()), (2, &groups[1..]));
     let unknown = hub.ask_with(&key, "GET /api/v1/sites/journal?site=west&of=nowhere&term=0&after=0").await;
     assert_eq!(unknown.code(), "not_found");
+}
+
+#[tokio::test]
+async fn a_site_that_cannot_be_asked_gives_its_journal_itself() {
+    let shop = Shop::open().await;
+    let key = key_for(&shop, "store").await;
+    let store = Shop::of_site("store", Limits::default(), |access| access).await;
+    store.ask(DESK).await;
+    store.ask("POST /api/v1/locations\n\n{\"id\": \"shelf\", \"name\": \"Shelf\"}").await;
+    let groups = store.site.feed().groups(0, 0).unwrap();
+    let end = GroupPlace { term: 1, seq: 3 };
+    let given = |groups: &[Bytes]| JournalHead::new("store", end).encode(groups.iter().map(Bytes::as_ref)).unwrap();
+    let holds = |seen: crate::check::Seen| {
+        assert_eq!(seen.status, 200, "{seen:?}");
+        let taken: JournalTaken = serde_json::from_str(&seen.body).unwrap();
+        (taken.holds.term, taken.holds.seq)
+    };
+    let path = "/api/v1/sites/store/journal";
+    assert_eq!(holds(shop.send_bytes(&key, path, given(&[])).await), (0, 0), "it asks where to begin");
+    assert_eq!(holds(shop.send_bytes(&key, path, given(&groups[1..])).await), (0, 0), "none is left out");
+    assert_eq!(holds(shop.send_bytes(&key, path, given(&groups[..2])).await), (1, 2));
+    assert_eq!(holds(shop.send_bytes(&key, path, given(&groups)).await), (1, 3), "what comes twice is there once");
+    assert_eq!(shop.ask("GET /api/v1/products/DESK").await.status, 200);
+    let sites = shop.ask("GET /api/v1/sites").await.json();
+    let item = &sites["items"][0];
+    assert_eq!((&item["link"], &item["end"], &item["lag_groups"]), (&json!("open"), &json!(end), &json!(0)), "{item}");
+
+    let other = key_for(&shop, "west").await;
+    for (key, path, body, code) in [
+        (&other, path, given(&groups), "forbidden"),
+        (&shop.key, path, given(&groups), "forbidden"),
+        (&other, "/api/v1/sites/west/journal", given(&groups), "invalid_request"),
+        (&key, path, b"no frames".to_vec(), "invalid_request"),
+        (&key, path, given(&[Bytes::from_static(b"\x01 no group at all")]), "invalid_request"),
+        (&key, path, vec![0; 3 << 20], "body_too_large"),
+    ] {
+        assert_eq!(shop.send_bytes(key, path, body).await.code(), code, "{path}");
+    }
+    let newer = given(&[Bytes::from_static(b"\xff a format of the future")]);
+    assert_eq!(shop.send_bytes(&key, path, newer).await.code(), "link_refused");
+    let stopped = &shop.ask("GET /api/v1/sites").await.json()["items"][0];
+    assert_eq!(stopped["link"], "stopped", "{stopped}");
 }
 
 #[tokio::test]
