@@ -59,6 +59,10 @@ figures! {
     polls "journals asked for",
     /// Groups that came from other sites, repeats included.
     brought "groups brought from other sites",
+    /// Times when a site asked for a journal through another site.
+    relayed "journals asked for through others",
+    /// Times when a store gave its journal.
+    given "journals given by stores",
     /// Groups of other sites that were folded.
     foreign_groups "groups of other sites folded",
     /// Links that were cut for a while, one way.

@@ -269,6 +269,14 @@ impl Machine {
         groups.map_err(|error| broken("a copy can be read", "groups", error))
     }
 
+    /// Groups that are kept of another site's journal, by a site that runs.
+    pub(crate) fn kept_after(&self, of: &SiteId, after: Seq, most: usize) -> Vec<Bytes> {
+        let copy = self.running.as_ref().and_then(|running| running.copies.get(of));
+        let journal = copy.and_then(|copy| copy.readers().pop());
+        let groups = journal.and_then(|(_, journal)| journal.read(after, most, usize::MAX).ok());
+        groups.unwrap_or_default().into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
     /// How much is kept of another site's journal, by a site that runs.
     pub(crate) fn kept(&self, of: &SiteId) -> Option<Seq> {
         Some(self.running.as_ref()?.copies.get(of)?.end().seq)

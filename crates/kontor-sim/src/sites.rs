@@ -13,7 +13,9 @@ use kontor_core::id::{LocationId, ProductId, SiteId, Sku};
 use kontor_core::limits::{ASK_DEADLINE_MS, ASK_REST_MS, ASK_WAIT_MS, BACK_OFF_MS_MAX};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Selling, Status};
+use kontor_core::push::{NextGive, Push};
 use kontor_core::record::{KeyParts, Primary as _, TABLE_NAMES, Table, decode};
+use kontor_core::relay::{AskOf, NextOf, Relays};
 use kontor_core::session::{Mark, Next, Session};
 use kontor_core::site::{SiteKind, SiteRow};
 use kontor_core::stock::{StockRow, quota};
@@ -58,10 +60,25 @@ const READINGS_MAX: u64 = 10_000;
 /// Something on its way between two sites.
 #[derive(Debug)]
 enum Message {
-    /// The reader wants what comes after a group.
-    Wanted { reader: usize, source: usize, after: u64 },
-    /// The source gives it.
-    Groups { reader: usize, source: usize, groups: Vec<Bytes>, end: u64 },
+    /// The reader wants what comes after a group, of the source's own journal or of one that it keeps.
+    Wanted { reader: usize, source: usize, of: usize, after: u64 },
+    /// The source gives it, and says how far it keeps all others.
+    Groups { reader: usize, source: usize, of: usize, groups: Vec<Bytes>, end: u64, kept: Vec<(usize, u64)> },
+    /// The store gives its journal, or asks how far it is held.
+    Given { groups: Vec<Bytes> },
+    /// It is held so far.
+    Holds { mark: Mark },
+}
+
+/// Where nobody reaches the store: the site that it calls, and through which it and the other one read each other.
+const HUB: usize = 0;
+const STORE: usize = 2;
+
+/// What is read through the hub, by which site, and what the store gives; each since which start of that site.
+#[derive(Default)]
+struct Star {
+    relays: BTreeMap<usize, (u32, Relays, Option<AskOf>)>,
+    push: Option<(u32, Push)>,
 }
 
 /// Moments of a session in a second of the world. A world lasts some seconds, a lost question as long: so
@@ -84,6 +101,8 @@ pub(crate) struct Sites {
     cutting: f64,
     /// Who reads whose journal, and since which start of the reader; none in worlds that ask at any moment.
     sessions: Option<BTreeMap<(usize, usize), (u32, Session)>>,
+    /// In some worlds of three that have sessions, the store is linked to one site alone.
+    star: Option<Star>,
     jitter: Chance,
     now_us: u64,
     /// Links, by sender and receiver, that carry nothing for so many more messages.
@@ -121,6 +140,7 @@ impl Sites {
             cutting: [0.0, 0.01, 0.05][usize::try_from(chance.within(0..3)).unwrap_or(0)],
             cut: BTreeMap::new(),
             sessions: (seed % 4 == 3).then(BTreeMap::new),
+            star: (seed % 8 == 7 && count == 3).then(Star::default),
             jitter: Chance::of(seed, "jitter"),
             now_us: 0,
             chance,
@@ -166,13 +186,20 @@ impl Sites {
         let some = |chance: &mut Chance| usize::try_from(chance.within(0..count)).unwrap_or(0);
         if self.sessions.is_some() {
             for (reader, source) in self.links() {
-                self.follow(now_us, reader, source)?;
+                if self.is_direct(reader, source) {
+                    self.follow(now_us, reader, source)?;
+                }
+            }
+            if self.star.is_some() {
+                self.relay(now_us, 1);
+                self.relay(now_us, STORE);
+                self.give(now_us)?;
             }
         } else if self.chance.happens(self.asking) {
             let (reader, source) = (some(&mut self.chance), some(&mut self.chance));
             if let Some(after) = self.worlds[reader].machine.kept(&self.names[source]) {
                 self.figures.polls += 1;
-                self.send(now_us, reader, source, || Message::Wanted { reader, source, after });
+                self.send(now_us, reader, source, || Message::Wanted { reader, source, of: source, after });
             }
         }
         if self.chance.happens(0.02) {
@@ -198,9 +225,63 @@ impl Sites {
             same("a session asks for nothing beyond a gap", &true, &(ask.after.place() <= kept.place()))?;
             self.figures.polls += 1;
             let after = ask.after.seq;
-            self.send(now_us, reader, source, || Message::Wanted { reader, source, after });
+            self.send(now_us, reader, source, || Message::Wanted { reader, source, of: source, after });
         }
         Ok(())
+    }
+
+    /// Whether a site has a link to another over which it asks for its journal.
+    fn is_direct(&self, reader: usize, source: usize) -> bool {
+        self.star.is_none() || (source != STORE && (reader, source) != (STORE, 1))
+    }
+
+    /// A site asks the hub for what it keeps of others.
+    fn relay(&mut self, now_us: u64, reader: usize) {
+        let now_ms = session_ms(now_us);
+        let machine = &self.worlds[reader].machine;
+        let link = self.sessions.as_ref().and_then(|sessions| sessions.get(&(reader, HUB)));
+        let (Some(star), Some((_, session)), true) = (&mut self.star, link, machine.running.is_some()) else { return };
+        let relays = star.relays.entry(reader).or_default();
+        if relays.0 != machine.boot {
+            *relays = (machine.boot, Relays::default(), None);
+        }
+        relays.1.link(&self.names[HUB], session.link());
+        let NextOf::Ask(ask) = relays.1.next(now_ms, &self.names[HUB], |of| machine.mark(of)) else { return };
+        let (of, after) = (self.names.iter().position(|name| *name == ask.of).unwrap_or(HUB), ask.after.seq);
+        relays.2 = Some(ask);
+        self.figures.relayed += 1;
+        self.send(now_us, reader, HUB, || Message::Wanted { reader, source: HUB, of, after });
+    }
+
+    /// The store gives the hub what it has written.
+    fn give(&mut self, now_us: u64) -> Kept {
+        let (now_ms, chance) = (session_ms(now_us), self.jitter.within(0..u64::MAX));
+        let machine = &self.worlds[STORE].machine;
+        let (Some(star), Some(end)) = (&mut self.star, machine.end()) else { return Ok(()) };
+        let push = star.push.get_or_insert_with(|| (machine.boot, Push::new(now_ms)));
+        if push.0 != machine.boot {
+            *push = (machine.boot, Push::new(now_ms));
+        }
+        let NextGive::Give(part) = push.1.next(now_ms, chance) else { return Ok(()) };
+        let mut groups = Vec::new();
+        if let Some(after) = part.after {
+            same("nobody holds more of a store than it has", &true, &(after.seq <= end))?;
+            groups = machine.shared_after(after.seq, usize::try_from(chance % 40).unwrap_or(0) + 1);
+        }
+        self.figures.given += 1;
+        self.send(now_us, STORE, HUB, || Message::Given { groups: groups.clone() });
+        Ok(())
+    }
+
+    /// What a site had asked the hub for has come.
+    fn note_relayed(&mut self, now_us: u64, reader: usize, of: usize, end: u64) {
+        let machine = &self.worlds[reader].machine;
+        let (Some(star), Some(kept)) = (&mut self.star, machine.mark(&self.names[of])) else { return };
+        let Some((boot, relays, ask)) = star.relays.get_mut(&reader) else { return };
+        if let Some(ask) = ask.as_ref().filter(|ask| *boot == machine.boot && ask.of == self.names[of]) {
+            let chance = self.jitter.within(0..u64::MAX);
+            relays.answered(session_ms(now_us), &self.names[HUB], ask, (1, end), kept.place(), chance);
+        }
     }
 
     /// The session of a reader that runs: another one after each start.
@@ -254,24 +335,59 @@ impl Sites {
         let Some(((now_us, _), message)) = self.on_the_way.pop_first() else { return Ok(()) };
         self.now_us = now_us;
         match message {
-            Message::Wanted { reader, source, after } => {
+            Message::Wanted { reader, source, of, after } => {
                 let most = usize::try_from(self.chance.within(1..40)).unwrap_or(1);
-                let groups = self.worlds[source].machine.shared_after(after, most);
-                let end = self.worlds[source].machine.end();
+                let machine = &self.worlds[source].machine;
+                let (groups, end) = match of == source {
+                    true => (machine.shared_after(after, most), machine.end()),
+                    false => (machine.kept_after(&self.names[of], after, most), machine.kept(&self.names[of])),
+                };
+                let others = (0..self.names.len()).filter(|other| *other != reader && *other != source);
+                let kept: Vec<_> =
+                    others.filter_map(|other| Some((other, machine.kept(&self.names[other])?))).collect();
                 // A site that is down answers nothing.
                 let answers = !groups.is_empty() || self.sessions.is_some();
                 if let Some(end) = end.filter(|_| answers) {
                     self.send(now_us, source, reader, || {
-                        let groups = groups.clone();
-                        Message::Groups { reader, source, groups, end }
+                        let (groups, kept) = (groups.clone(), kept.clone());
+                        Message::Groups { reader, source, of, groups, end, kept }
                     });
                 }
                 Ok(())
             }
-            Message::Groups { reader, source, groups, end } => {
+            Message::Groups { reader, source, of, groups, end, kept } => {
                 self.figures.brought += groups.len() as u64;
-                self.worlds[reader].groups_arrive(now_us, &self.names[source], &groups)?;
+                self.worlds[reader].groups_arrive(now_us, &self.names[of], &groups)?;
+                if of != source {
+                    self.note_relayed(now_us, reader, of, end);
+                    return Ok(());
+                }
                 self.note_answer(now_us, reader, source, end);
+                if let Some((_, relays, _)) = self.star.as_mut().and_then(|star| star.relays.get_mut(&reader)) {
+                    relays.told(
+                        &self.names[source],
+                        kept.into_iter().map(|(of, end)| (self.names[of].clone(), (1, end))),
+                    );
+                }
+                Ok(())
+            }
+            Message::Given { groups } => {
+                self.figures.brought += groups.len() as u64;
+                self.worlds[HUB].groups_arrive(now_us, &self.names[STORE], &groups)?;
+                // A site that is down answers nothing.
+                if let Some(mark) = self.worlds[HUB].machine.mark(&self.names[STORE]) {
+                    self.send(now_us, HUB, STORE, || Message::Holds { mark });
+                }
+                Ok(())
+            }
+            Message::Holds { mark } => {
+                let end = self.worlds[STORE].machine.end();
+                let push = self.star.as_mut().and_then(|star| star.push.as_mut());
+                if let (Some(end), Some((boot, push))) = (end, push)
+                    && *boot == self.worlds[STORE].machine.boot
+                {
+                    push.answered(session_ms(now_us), (1, end), mark);
+                }
                 Ok(())
             }
         }
@@ -347,7 +463,9 @@ impl Sites {
     fn read_all(&mut self) -> Kept {
         if self.sessions.is_some() {
             for (reader, source) in self.links() {
-                self.read_by_session(reader, source)?;
+                if self.is_direct(reader, source) {
+                    self.read_by_session(reader, source)?;
+                }
             }
         }
         for _ in 0..READINGS_MAX {
@@ -357,7 +475,10 @@ impl Sites {
                 if self.worlds[reader].machine.folded(&name) < self.worlds[source].machine.disk.end() {
                     unread = Some((self.names[reader].clone(), name.clone()));
                     let kept = self.worlds[reader].machine.kept(&name).unwrap_or(0);
-                    let groups = self.worlds[source].machine.shared_after(kept, 100);
+                    let groups = match self.is_direct(reader, source) || reader == HUB {
+                        true => self.worlds[source].machine.shared_after(kept, 100),
+                        false => self.worlds[HUB].machine.kept_after(&name, kept, 100),
+                    };
                     self.worlds[reader].groups_arrive(0, &name, &groups)?;
                     self.worlds[reader].settle()?;
                 }
