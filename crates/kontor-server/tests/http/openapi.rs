@@ -77,6 +77,7 @@ fn every_path_of_the_api_crate_is_documented_and_no_other() {
         SITES,
         SITE_LINKS,
         SITE_JOURNAL,
+        SITE_JOURNAL_OF,
         LIVEZ,
         READYZ,
         HEALTH,
