@@ -2,6 +2,7 @@
 
 mod support;
 
+use kontor_core::event::Event;
 use kontor_core::product::field::Conflict;
 use kontor_core::product::merge::conflicts;
 use kontor_core::product::revision::Revision;
@@ -295,6 +296,49 @@ fn check_sites(table: &str) {
         });
         told.collect()
     });
+}
+
+/// Whoever deletes a product, removes a variant or makes either anew, having seen that sites differed
+/// about it, says so: the dispute is on no other list from then on.
+#[test]
+fn a_deletion_and_a_new_beginning_tell_what_they_settle() {
+    let sites = ["main", "west"];
+    let mut shops = sites.map(|name| Shop::among(name, &sites));
+    let mut read = [0, 0];
+    let mut play_at = |at: usize, acts: &[&str]| {
+        let mut settled = Vec::new();
+        for act in acts {
+            shops.iter_mut().for_each(|shop| shop.now = shop.now.plus(1_000));
+            if *act == "reads" {
+                let journal: Vec<Vec<u8>> = shops[1 - at].journal[read[at]..].to_vec();
+                read[at] += journal.len();
+                let groups: Vec<_> = journal.iter().map(|bytes| shared(bytes)).collect();
+                shops[at].tables.fold(&groups).expect("it folds");
+                continue;
+            }
+            let Answer::Done(events) = play(&mut shops[at], act) else { panic!("{act} is done") };
+            let [Event::ProductEdited(edited)] = events.as_slice() else { panic!("{act} is an edit") };
+            settled.extend(edited.settled.iter().map(told));
+        }
+        settled
+    };
+    play_at(0, &["product desk", "variant desk tin"]);
+    play_at(1, &["reads"]);
+    // Both delete it; one makes it again.
+    play_at(0, &["delete desk"]);
+    play_at(1, &["delete desk", "product desk", "variant desk tin", "edit desk title=West"]);
+    let seen = play_at(0, &["reads", "delete desk"]);
+    assert_eq!(seen, ["present: yes by west, no by main; latest"]);
+    // One makes it again, and the other deletes it once more.
+    play_at(1, &["reads", "product desk", "variant desk tin"]);
+    play_at(0, &["reads", "edit desk tin.title=Main"]);
+    play_at(1, &["edit desk tin.title=West"]);
+    let seen = play_at(0, &["reads", "edit desk tin=gone"]);
+    assert_eq!(seen, ["variants/tin/title: West by west, Main by main; latest"]);
+    play_at(0, &["delete desk", "product desk"]);
+    play_at(1, &["delete desk"]);
+    let seen = play_at(0, &["reads", "product desk"]);
+    assert_eq!(seen, ["present: no by west, yes by main; latest"]);
 }
 
 fn told(conflict: &Conflict) -> String {

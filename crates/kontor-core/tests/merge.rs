@@ -106,7 +106,12 @@ proptest! {
                 let set: BTreeSet<Field> = edit.values().into_iter().map(|(field, _)| field).collect();
                 let left = conflicts(&rows_of_sites::<Sibling>(&shop.tables, &id).expect("rows"));
                 prop_assert!(left.iter().all(|conflict| !set.contains(&conflict.field)), "what was set is settled");
-                prop_assert!(edited.settled.iter().all(|conflict| set.contains(&conflict.field)));
+                let removed = |field: &Field| {
+                    let mut gone = edit.variants.iter().filter(|variant| variant.present == Some(false));
+                    matches!(field, Field::Variant(sku, _) if gone.any(|variant| variant.sku == *sku))
+                };
+                let is_settled = |field: &Field| set.contains(field) || removed(field) || edit.present == Some(false);
+                prop_assert!(edited.settled.iter().all(|conflict| is_settled(&conflict.field)));
             }
         }
     }

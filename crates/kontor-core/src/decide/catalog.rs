@@ -209,10 +209,13 @@ impl<'a> Desk<'a> {
         for variant in &edit.variants {
             self.variant(id, now.as_ref(), variant, variants)?;
         }
-        let open = match &now {
-            Some(product) if product.conflicts > 0 => conflicts(&rows_of_sites::<Sibling>(self.rules.view, id)?),
-            _ => Vec::new(),
+        let siblings = match &now {
+            Some(product) if product.conflicts == 0 => Vec::new(),
+            _ => rows_of_sites::<Sibling>(self.rules.view, id)?,
         };
+        // Of what is gone, it may be disputed that it is gone.
+        let is_open = now.is_some() || !self.products.contains_key(id);
+        let open = if is_open && !siblings.is_empty() { conflicts(&siblings) } else { Vec::new() };
         let (set, back) = match &now {
             // What lines before have settled of a dispute, the rows do not say: then all counts as disputed.
             Some(now) if now.conflicts > 0 && self.products.contains_key(id) => edit.against(now, |_| true),
@@ -225,7 +228,7 @@ impl<'a> Desk<'a> {
         }
         let before = match &now {
             Some(now) => now.revision,
-            None => rows_of_sites::<Sibling>(self.rules.view, id)?.iter().map(|(_, sibling)| sibling.revision).sum(),
+            None => siblings.iter().map(|(_, sibling)| sibling.revision).sum(),
         };
         let after = Product::edited(now.as_ref(), &set, before + 1, self.rules.context.now);
         if let Some(after) = &after {
@@ -238,7 +241,7 @@ impl<'a> Desk<'a> {
         }
         let settled = match open.is_empty() {
             true => Vec::new(),
-            false => settled(open, &set.values().into_iter().map(|(field, _)| field).collect()),
+            false => settled(open, &set.values().into_iter().map(|(field, _)| field).collect(), &set),
         };
         let event = self.edited(id, before + 1, set, back, settled, job)?;
         Ok(Edits { id: id.clone(), before: now, after, product: Some(event), listings: Vec::new() })
@@ -251,7 +254,12 @@ impl<'a> Desk<'a> {
         product.variants.iter().try_for_each(|variant| self.rules.is_out_of_use(&variant.sku))?;
         let edit = ProductEdit { present: Some(false), ..ProductEdit::default() };
         let back = ProductEdit { present: Some(true), ..ProductEdit::default() };
-        let event = self.edited(id, product.revision + 1, edit, back, Vec::new(), job)?;
+        // What was disputed of it is settled with it.
+        let settled = match product.conflicts {
+            0 => Vec::new(),
+            _ => conflicts(&rows_of_sites::<Sibling>(self.rules.view, id)?),
+        };
+        let event = self.edited(id, product.revision + 1, edit, back, settled, job)?;
         let (id, before, after) = (id.clone(), Some(product), None);
         Ok(Edits { id, before, after, product: Some(event), listings: Vec::new() })
     }
@@ -298,7 +306,8 @@ impl<'a> Desk<'a> {
         let after = Listing::edited(Some(&now), &edit, before + 1, self.rules.context.now);
         limit("attributes", after.attributes.len() as u64, ATTRIBUTES_MAX as u64)?;
         limit("prices", after.price_count() as u64, LISTING_PRICES_MAX as u64)?;
-        let settled = settled(open, &edit.values().into_iter().map(|(field, _)| field).collect());
+        let fields = edit.values().into_iter().map(|(field, _)| field).collect();
+        let settled = settled(open, &fields, &ProductEdit::default());
         let seen = siblings.into_iter().map(|(site, sibling)| (site, sibling.stamp));
         let seen = SeenStamps::new(seen.filter(|(site, _)| site != self.rules.context.site));
         let earlier = u64::from(edits.product.is_some()) + edits.listings.len() as u64;
@@ -502,8 +511,11 @@ fn fits(after: &Product, set: &ProductEdit) -> Result<(), Stop> {
     limit("product bytes", size(after) as u64, PRODUCT_BYTES_MAX as u64)
 }
 
-/// The conflicts that an edit of these fields settles.
-fn settled(mut open: Vec<Conflict>, fields: &BTreeSet<Field>) -> Vec<Conflict> {
-    open.retain(|conflict| fields.contains(&conflict.field));
+/// The conflicts that an edit of these fields settles, and those about variants that it removes.
+fn settled(mut open: Vec<Conflict>, fields: &BTreeSet<Field>, edit: &ProductEdit) -> Vec<Conflict> {
+    let removed = |of: &Sku| edit.variants.iter().any(|it| it.sku == *of && it.present == Some(false));
+    open.retain(|Conflict { field, .. }| {
+        fields.contains(field) || matches!(field, Field::Variant(sku, _) if removed(sku))
+    });
     open
 }
