@@ -6,7 +6,8 @@
 //!
 //! - **Answers.** What was asked is given as far as there is enough, and the rest is declined at once. What
 //!   a site has borrowed for a buyer it keeps until its ask has run out, so that two sites with one unit
-//!   between them do not hand it to and fro.
+//!   between them do not hand it to and fro; so long it gives nothing at all to who only wants its share,
+//!   since the buyer may need what was there before as well.
 //! - **Shares.** Every region holds a share of a region's shelf, by what it has promised lately and even at
 //!   first. It asks when it has less than half of its share, for all that is missing: in batches. Whom it
 //!   asks has more than a share of its own.
@@ -114,7 +115,9 @@ impl Shelf<'_> {
         let mut left = self.free(self.here) - self.kept(self.here);
         let mut acts = Vec::new();
         for (to, ask, open) in asks.into_iter().take(QUOTA_ANSWERS_PER_ITEM) {
-            let units = if self.is_stale(to, ask) { 0 } else { open.min(unsigned(left)) };
+            // A buyer here may need what the site had, and what it has borrowed on top.
+            let is_kept = ask.wanted == 0 && self.waits_for_a_buyer();
+            let units = if is_kept || self.is_stale(to, ask) { 0 } else { open.min(unsigned(left)) };
             left -= signed(units);
             if units > 0 {
                 acts.push(Act::Grant { to: to.clone(), units });
@@ -229,6 +232,11 @@ impl Shelf<'_> {
     fn kept(&self, site: &SiteId) -> i64 {
         let asks = self.row(site).into_iter().flat_map(|row| row.asked.values());
         asks.filter(|ask| ask.until > self.now).map(|ask| signed(ask.wanted)).sum()
+    }
+
+    /// Whether this site has borrowed for a buyer who is about to ask again.
+    fn waits_for_a_buyer(&self) -> bool {
+        self.own().is_some_and(|row| row.asked.values().any(|ask| ask.until > self.now && ask.wanted > 0))
     }
 
     /// Whether the asker has gone on so long since that it waits no more, by its own clock.

@@ -61,6 +61,27 @@ fn a_buyer_at_the_wrong_site_waits_for_a_moment_and_is_never_told_sold_out() {
 }
 
 #[test]
+fn a_buyer_of_more_than_a_share_finds_all_of_it_a_moment_later() {
+    check(
+        "when | site | does                 | and is told                      | main west
+         0s   | main | receive 10 apples    | apples +10                       | 10 0
+         1s   | west | reads main           |                                  | 10 0
+         1s   | west | tend apples          | asks main for 5 apples in all    | 10 0
+         2s   | main | reads west           |                                  | 10 0
+         2s   | main | tend apples          | gives west 5 apples in all       | 5 0
+         3s   | west | reads main           |                                  | 5 5
+         20s  | west | reserve r1 10 apples | no: quota_exhausted_here apples wanted 10 available 5 elsewhere 5 as_of 2s | 5 5
+         20s  | west | borrow 5 apples      | asks main for 10 apples in all, 5 for a buyer | 5 5
+         21s  | main | reads west           |                                  | 5 5
+         21s  | main | tend apples          | gives west 10 apples in all      | 0 5
+         21s  | main | tend apples          | asks west for 5 apples in all    | 0 5
+         22s  | west | reads main           |                                  | 0 10
+         22s  | west | tend apples          | declines main 5 apples in all    | 0 10
+         23s  | west | reserve r1 10 apples | r1 held until 15m23s             | 0 0",
+    );
+}
+
+#[test]
 fn who_has_nothing_left_declines_and_is_not_asked_again_at_once() {
     check(
         "when | site | does                | and is told                      | main west
