@@ -20,7 +20,14 @@ stage "build, optimized and with every assertion on" \
     cargo build --locked --profile sim --package kontor --package kontor-sim
 stage "crashes, power cuts, disk faults, bit flips, imports, buyers, bad input" \
     cargo test --locked --profile sim --package kontor --test black_box -- --test-threads=1 --nocapture
-stage "simulated faults, 10,000 seeds" "$target/sim/kontor-sim" --seeds 10000
+stage "simulated faults, 10,000 seeds" "$target/sim/kontor-sim" --seeds 10000 --demanding
+stage "two regions cut apart for an hour" "$target/sim/kontor-sim" hour
+books="${KONTOR_RETAIL_CSV:-../shared/data/online-retail-sample.csv.gz}"
+if [ -f "$books" ]; then
+    stage "a real retailer's books, sold from two regions" "$target/sim/kontor-sim" retail "$books"
+else
+    leave_out "a real retailer's books, sold from two regions" "no books to read ($books or KONTOR_RETAIL_CSV)"
+fi
 
 if tools/python-env.sh; then
     stage "random requests, about 10,000" env KONTOR_BIN="$target/sim/kontor" tools/schemathesis.sh 10000

@@ -10,7 +10,8 @@ stage "lint: formatting, clippy, document links" make --no-print-directory lint
 stage "build" cargo build --locked --all-targets
 stage "tests" tests
 stage "examples in the documentation" cargo test --locked --doc --quiet
-stage "simulated faults, 100 seeds" "$target/debug/kontor-sim" --seeds 100
+stage "simulated faults, 300 seeds" "$target/debug/kontor-sim" --seeds 300 --demanding
+stage "two regions cut apart for an hour" "$target/debug/kontor-sim" hour
 
 if tools/python-env.sh; then
     stage "random requests, about 1,000" tools/schemathesis.sh 1000

@@ -4,13 +4,15 @@ use std::fmt;
 use std::ops::AddAssign;
 
 macro_rules! figures {
-    ($($(#[$doc:meta])* $name:ident $words:literal,)*) => {
+    (@add $total:expr, $more:expr, most) => { $total = $total.max($more) };
+    (@add $total:expr, $more:expr,) => { $total += $more };
+    ($($(#[$doc:meta])* $name:ident $words:literal $($most:ident)?,)*) => {
         /// What happened in one world, or in many.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Figures { $($(#[$doc])* pub $name: u64,)* }
 
         impl AddAssign for Figures {
-            fn add_assign(&mut self, more: Self) { $(self.$name += more.$name;)* }
+            fn add_assign(&mut self, more: Self) { $(figures!(@add self.$name, more.$name, $($most)?);)* }
         }
 
         impl Figures {
@@ -23,14 +25,22 @@ macro_rules! figures {
 figures! {
     /// Time that passed in the worlds, in seconds.
     simulated_s "simulated seconds",
+    /// The same without times in which nothing happens for more than a second.
+    busy_s "simulated seconds, without idle ones",
+    /// Worlds of several sites.
+    of_several "worlds of several sites",
+    /// Worlds in which sites could not reach each other for a while.
+    with_cuts "worlds in which links were cut",
     /// What clients set out to do.
     intentions "intentions of clients",
     /// Requests that clients sent, repeats included.
     requests "requests sent",
-    /// Messages that the network lost.
-    lost "messages lost",
-    /// Messages that the network delivered twice.
-    duplicated "messages duplicated",
+    /// Messages of clients that the network lost.
+    lost "messages of clients lost",
+    /// Messages of clients that the network delivered twice.
+    duplicated "messages of clients doubled",
+    /// Messages of clients that took long.
+    late "messages of clients delayed",
     /// Requests that had an effect, by the journal.
     effects "effects in the journal",
     /// Answers that told of an effect.
@@ -51,6 +61,8 @@ figures! {
     declines "shares declined",
     /// Rounds of reading until nobody had anything to say any more.
     rounds "rounds until all rest",
+    /// The same, of the world that took most.
+    rounds_most "most rounds of a world" most,
     /// Answers that nothing was written or that too many wait.
     turned_away "turned away (full disk or queue)",
     /// Groups that became durable.
@@ -65,10 +77,36 @@ figures! {
     given "journals given by stores",
     /// Groups of other sites that were folded.
     foreign_groups "groups of other sites folded",
-    /// Links that were cut for a while, one way.
-    links_cut "links cut",
+    /// Messages that sites sent each other.
+    sent_between "messages between sites",
+    /// Those that were lost by chance.
+    lost_between "messages between sites lost",
+    /// Those that set out or arrived while the link was cut.
+    cut_between "messages between sites cut off",
+    /// Those that arrived twice.
+    doubled_between "messages between sites doubled",
+    /// Those that took long.
+    late_between "messages between sites delayed",
+    /// Those that arrived after one that set out later.
+    overtaken "messages between sites overtaken",
+    /// Links that carried nothing for a while, in one direction.
+    cuts_one_way "links cut one way",
+    /// Links that carried nothing for a while.
+    cuts_both_ways "links cut both ways",
+    /// The same for much of the world.
+    long_cuts "links cut for long",
+    /// Sites that nobody could reach for days.
+    sites_away "sites away for days",
+    /// Links that were cut and healed again and again.
+    flapping "links that flap",
+    /// Links that were slow for a while, in one direction.
+    slow_links "slow links",
+    /// Sites all of whose links were slow for a while.
+    slow_peers "slow peers",
     /// Edits of products that several sites edit.
     common_edits "edits of common products",
+    /// Values of such products that were set without knowledge of each other, open or settled.
+    conflicts "conflicts, all on the list",
     /// Appends that a full disk did not take.
     appends_failed "appends refused by a full disk",
     /// Syncs that failed.
@@ -95,6 +133,8 @@ figures! {
     cut_off "times of a dead network",
     /// Steps of the wall clock.
     clock_jumps "clock jumps",
+    /// Times when the wall clock was an hour ahead for a while.
+    clock_hours "clocks an hour ahead, and back",
     /// Times when everybody asked at once.
     bursts "bursts",
     /// Times when somebody held hundreds of units.
@@ -110,5 +150,23 @@ figures! {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.named().iter().try_for_each(|(name, value)| writeln!(f, "  {name:<38} {value:>14}"))
+    }
+}
+
+impl Figures {
+    /// What so many worlds should have tried and have not: a promise is not tried by what hardly ever
+    /// happens.
+    pub fn lacking(&self, worlds: u64) -> Vec<String> {
+        let named = self.named().into_iter().map(|(name, times)| {
+            let least = match name {
+                "crashes" => 6 * worlds,
+                "simulated seconds, without idle ones" => 10 * worlds,
+                "most rounds of a world" => 1,
+                _ => worlds / 30,
+            };
+            (name, times, least)
+        });
+        let lacking = named.filter(|(_, times, least)| times < least);
+        lacking.map(|(name, times, least)| format!("{name}: {times}, and should be {least}")).collect()
     }
 }

@@ -21,8 +21,9 @@
 //! and sometimes use a key for something else.
 //!
 //! In every second world there are several sites. They ask each other for what they lack, over links
-//! that lose, repeat, delay and overtake messages, or are cut one way; they edit some products together, and
-//! their shoppers buy from each other's shelves, of which each site holds a share.
+//! that lose, repeat, delay and overtake messages, are slow, flap, or are cut, one way or both, shortly or for
+//! days; they edit some products together, and their shoppers buy from each other's shelves, of which each
+//! site holds a share.
 //!
 //! **What is checked.** The oracle keeps a shop of its own in plain maps, worked out from what was
 //! asked, and compares:
@@ -41,7 +42,10 @@
 //!   what was asked once, and asks nobody twice; what all hold and what is on its way is what came in, by the
 //!   rows of all sites, throughout;
 //! - several sites: when links are healed they come to rest within bounded rounds; what a group says to have seen is true and still here after every start; when all
-//!   have read all, what is kept of a journal is the journal, cut, and all shared rows are equal.
+//!   have read all, what is kept of a journal is the journal, cut, and all shared rows are equal;
+//! - edits of what several sites edit: who had read what is taken from the heads of groups; an informed edit has
+//!   the greater stamp, and values that were set without knowledge of each other are on the list, or in the
+//!   edit that settled them.
 //!
 //! [`Plant`] lists mistakes that can be planted around the site; a test shows that each is found.
 //!
@@ -53,11 +57,15 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `world.rs` | what happens next: messages, alarms, turns for the worse, and the end |
-//! | `sites.rs` | several sites: what goes over the links between them, and what must be equal |
+//! | `sites.rs` | several sites, and what must be equal among them |
+//! | `links.rs` | what goes over the links between them, and what goes wrong with those |
 //! | `weather.rs` | what a world is like, drawn from its seed |
+//! | `script.rs`, `shrink.rs` | what goes wrong, by number, and how a failing world is made smaller |
+//! | `staged.rs`, `regions.rs`, `retail.rs` | stories with a given course: an hour apart, a retailer's books |
 //! | `client.rs` | who wants what |
 //! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
 //! | `oracle/others.rs` | what a site has read of others, and its dealings with them |
+//! | `oracle/edits.rs` | edits that did not know of each other |
 //! | `oracle/` | the shop that must be, and all comparisons |
 //! | `plant.rs` | mistakes to be found |
 //!
@@ -66,10 +74,17 @@
 mod chance;
 mod client;
 mod figures;
+mod links;
 mod machine;
 mod oracle;
 mod plant;
+mod regions;
+mod retail;
+mod script;
+mod shrink;
 mod sites;
+mod staged;
+mod star;
 mod trace;
 mod weather;
 mod world;
@@ -79,12 +94,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use figures::Figures;
 pub use oracle::Violation;
 pub use plant::Plant;
+pub use regions::{Hour, an_hour_apart};
+pub use retail::{Books, sell_everything};
+pub use script::{Fault, FaultId, Noise, Script};
+pub use shrink::{Shrunk, shrink};
 use sites::Sites;
 use trace::Trace;
 pub use trace::Watch;
 
 /// Which world, and how much of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Everything follows from it.
     pub seed: u64,
@@ -92,6 +111,15 @@ pub struct Settings {
     pub intentions: u64,
     /// A mistake to be found.
     pub plant: Option<Plant>,
+    /// What of the world takes place.
+    pub script: Script,
+}
+
+impl Settings {
+    /// A world of the usual size, as its seed has it.
+    pub fn of(seed: u64) -> Self {
+        Self { seed, intentions: 600, plant: None, script: Script::default() }
+    }
 }
 
 /// How a world ended.
@@ -101,18 +129,23 @@ pub struct Outcome {
     pub figures: Figures,
     /// Stands for everything that happened, in order.
     pub trace: u64,
+    /// What went wrong, on purpose, in order.
+    pub faults: Vec<Fault>,
     /// What must never happen, if it did.
     pub violation: Option<Violation>,
 }
 
 /// Lives through one world. `watch` is told every line of its trace.
-pub fn run(settings: Settings, watch: Option<Watch>) -> Outcome {
-    let Settings { seed, intentions, plant } = settings;
+pub fn run(settings: &Settings, watch: Option<Watch>) -> Outcome {
     let trace = Trace::new(watch);
-    let mut world = Sites::new(seed, intentions, plant, &trace);
-    // A world that panics is a finding like any other, and is told with its seed.
-    let lived = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let violation = match lived {
+    let mut world = Sites::new(settings, &trace);
+    let violation = judged(|| world.run());
+    Outcome { figures: world.figures(), trace: trace.hash(), faults: world.faults(), violation }
+}
+
+/// A world that panics is a finding like any other, and is told with its seed.
+fn judged(live: impl FnOnce() -> oracle::Kept) -> Option<Violation> {
+    match catch_unwind(AssertUnwindSafe(live)) {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some(violation),
         Err(panic) => {
@@ -121,6 +154,5 @@ pub fn run(settings: Settings, watch: Option<Watch>) -> Outcome {
             let (promise, expected) = ("nothing panics".into(), "no panic".into());
             Some(Violation { promise, expected, found: why })
         }
-    };
-    Outcome { figures: world.figures(), trace: trace.hash(), violation }
+    }
 }

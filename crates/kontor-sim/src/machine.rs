@@ -1,18 +1,18 @@
 //! The machine that the site runs on: its disk, its tables, its clocks, and the loop that feeds the
 //! real step with them. What `kontor_site`'s writer does with a thread, this does with events.
 
+mod images;
+mod mistakes;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kontor_core::command::Request;
-use kontor_core::fold;
 use kontor_core::group::{self, GroupError};
 use kontor_core::id::{RequestId, SiteId};
-use kontor_core::overlay::{Changes, Overlay};
-use kontor_core::record::{TABLE_NAMES, Table, decode, encode};
+use kontor_core::record::TABLE_NAMES;
 use kontor_core::session::Mark;
-use kontor_core::stock::StockRow;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::Timekeeper;
 use kontor_site::copies::Copy;
@@ -21,13 +21,14 @@ use kontor_site::recover::{self, RecoverError, Terms, Unread, recover, recover_o
 use kontor_site::rows::{WriterRows, in_memory};
 use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
-use kontor_storage::journal::{AppendError, Journal, JournalReader, ReadError, Seq};
-use kontor_storage::tables::{self, Batch, Tables};
+use kontor_storage::journal::{AppendError, Journal, JournalReader, Seq};
 
 use crate::chance::Chance;
 use crate::figures::Figures;
 use crate::oracle::{Decided, Kept, Oracle, broken, same};
 use crate::plant::{self, Plant, shortened};
+pub(crate) use images::TablesFound;
+use images::{Images, Prefix, dump};
 
 /// Readings of the clocks of the world.
 #[derive(Debug, Clone, Copy)]
@@ -73,17 +74,6 @@ pub(crate) enum CrashPoint {
     Unanswered,
 }
 
-/// What a start finds of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TablesFound {
-    /// All that was written.
-    Whole,
-    /// What was written up to some moment.
-    Older,
-    /// Nothing.
-    Gone,
-}
-
 /// The machine.
 pub(crate) struct Machine {
     site: SiteId,
@@ -92,10 +82,7 @@ pub(crate) struct Machine {
     chance: Chance,
     plant: Option<Plant>,
     pub(crate) disk: MemoryDisk,
-    /// States of the tables that a crash may fall back to, the oldest first; then what was written
-    /// since the last of them.
-    images: Vec<Tables>,
-    written: Vec<(SiteId, Changes, Bytes)>,
+    images: Images,
     /// Counts the starts.
     pub(crate) boot: u32,
     pub(crate) running: Option<Running>,
@@ -125,7 +112,6 @@ pub(crate) struct Running {
 impl Machine {
     /// A machine with an empty disk, for the first of these sites.
     pub(crate) fn new(sites: &[SiteId], chance: Chance, plant: Option<Plant>) -> Self {
-        let (images, written) = (vec![in_memory()], Vec::new());
         let copies = sites[1..].iter().map(|site| (site.clone(), MemoryDisk::new())).collect();
         Self {
             site: sites[0].clone(),
@@ -133,8 +119,7 @@ impl Machine {
             chance,
             plant,
             disk: MemoryDisk::new(),
-            images,
-            written,
+            images: Images::new(),
             boot: 0,
             running: None,
         }
@@ -149,9 +134,7 @@ impl Machine {
         oracle: &mut Oracle,
         figures: &mut Figures,
     ) -> Kept {
-        let tables = self.surviving_tables(found);
-        self.images = vec![copy(&tables)];
-        self.written.clear();
+        let tables = self.images.surviving(found, &self.sites(), &mut self.chance);
         self.boot += 1;
         let journal = MemoryJournal::open(self.disk.clone());
         if cut_off {
@@ -188,7 +171,7 @@ impl Machine {
             oracle.has_read(site, &groups, folded.seq)?;
         }
         oracle.compare_all(&rows)?;
-        self.images.push(copy(&tables));
+        self.images.keep(&tables);
         if end.term == 0 {
             end = Folded { term: 1, ..end };
         }
@@ -321,7 +304,8 @@ impl Machine {
                 *disk = shortened(disk);
             }
         }
-        running.inbox.push(Input::Foreign { ticket: 0, site: of.clone(), groups: taken.groups });
+        let groups = plant::in_folding(self.plant, taken.groups, &mut self.chance);
+        running.inbox.push(Input::Foreign { ticket: 0, site: of.clone(), groups });
         copy.end().seq
     }
 
@@ -550,108 +534,6 @@ impl Machine {
         }
         Ok(())
     }
-
-    /// Writes rows, and remembers what was written: a stop may take the tables back to before.
-    fn keep_write(&mut self, site: &SiteId, changes: &Changes, folded: &Folded) -> Kept {
-        let Some(running) = &self.running else { return Ok(()) };
-        let rows = running.step.rows();
-        if self.plant == Some(Plant::SkipForeign) && *site != self.site && self.chance.happens(0.05) {
-            return Ok(());
-        }
-        let changes = &plant::in_shares(self.plant, &self.site, site, changes, rows);
-        let written = rows.write(changes, folded.encode(), site);
-        written.map_err(|error| broken("tables in memory can be written", "a write", error))?;
-        self.written.push((site.clone(), changes.clone(), folded.encode()));
-        if self.written.len() > 200 {
-            self.images = vec![copy(rows.tables())];
-            self.written.clear();
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, changes: &Changes, folded: &Folded) -> Kept {
-        if self.plant == Some(Plant::SkipTables) && self.chance.happens(0.05) {
-            return Ok(());
-        }
-        self.keep_write(&self.site.clone(), changes, folded)?;
-        let Some(running) = &self.running else { return Ok(()) };
-        let rows = running.step.rows();
-        match self.plant {
-            Some(Plant::ForgetKey) => {
-                let mut batch = Batch::new();
-                for answers in 14..22 {
-                    for (key, _) in changes.of(Table(answers)).filter(|(_, value)| value.is_some()) {
-                        if self.chance.happens(0.5) {
-                            batch.delete(tables::Table(answers), key.clone());
-                        }
-                    }
-                }
-                rows.tables().write(batch).map_err(|error| broken("planted", "a write", error))
-            }
-            Some(Plant::ForgetHolds) => {
-                let mut overlay = Overlay::new(rows);
-                for (key, value) in changes.of(Table::STOCK) {
-                    let row = value.and_then(|value| decode::<StockRow>(Table::STOCK, value).ok());
-                    if let Some(row) = row.filter(|row| row.reserved > 0) {
-                        overlay.put(Table::STOCK, key.to_vec(), encode(&StockRow { reserved: 0, ..row }));
-                    }
-                }
-                let written = rows.write(&overlay.into_changes(), folded.encode(), &self.site);
-                written.map_err(|error| broken("planted", "a write", error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is left of the tables after a stop: nothing was synced, so any earlier state will do.
-    fn surviving_tables(&mut self, found: TablesFound) -> Tables {
-        let last = self.images.len() - 1;
-        let (image, writes) = match found {
-            TablesFound::Gone => return in_memory(),
-            TablesFound::Whole => (last, self.written.len()),
-            TablesFound::Older => {
-                let image = usize::try_from(self.chance.within(0..self.images.len() as u64)).unwrap_or(0);
-                let writes = if image == last { self.chance.within(0..self.written.len() as u64 + 1) } else { 0 };
-                (image, usize::try_from(writes).unwrap_or(0))
-            }
-        };
-        let tables = copy(&self.images[image]);
-        let rows = WriterRows::new(tables.clone(), self.sites());
-        for (site, changes, folded) in &self.written[..writes] {
-            rows.write(changes, folded.clone(), site).expect("tables in memory take every write");
-        }
-        if let Some((_, changes, _)) = self.written.get(writes).filter(|_| self.chance.happens(0.5)) {
-            // Tables are emptied before the batch that fills them again.
-            for table in changes.emptied() {
-                tables.clear(tables::Table(table.0)).expect("tables in memory can be emptied");
-            }
-        }
-        tables
-    }
-
-    fn plant_lose_group(&mut self) {
-        if self.plant == Some(Plant::LoseCopy) {
-            self.copies.values_mut().for_each(|disk| *disk = shortened(disk));
-        }
-        if self.plant != Some(Plant::LoseGroup) || self.chance.happens(0.5) || self.disk.end() == 0 {
-            return;
-        }
-        self.disk = shortened(&self.disk);
-        self.images = vec![in_memory()];
-        self.written.clear();
-    }
-
-    fn plant_fold_twice(&self, rows: &WriterRows, end: &Folded) -> Kept {
-        if self.plant != Some(Plant::FoldTwice) || end.seq == 0 {
-            return Ok(());
-        }
-        let last = self.disk.read(end.seq - 1, 1, 1).map_err(|error| broken("planted", "a group", error))?;
-        let Some((_, bytes)) = last.first() else { return Ok(()) };
-        let group = group::decode(bytes).map_err(|error| broken("planted", "a group", error))?;
-        let changes = fold::changes_of(rows, &group).map_err(|error| broken("planted", "changes", error))?;
-        debug_assert_eq!(group::digest(bytes), end.digest);
-        rows.write(&changes, end.encode(), &self.site).map_err(|error| broken("planted", "a write", error))
-    }
 }
 
 impl Running {
@@ -679,39 +561,4 @@ impl Running {
 
 fn as_decided(answers: &[(Asker, Result<Answer, NotDone>)]) -> Vec<Decided<'_>> {
     answers.iter().map(|(asker, answer)| Decided { id: &asker.id, answer }).collect()
-}
-
-/// A copy that shares nothing with the tables.
-fn copy(from: &Tables) -> Tables {
-    let to = in_memory();
-    let mut batch = Batch::new();
-    for (table, _) in (0..).zip(TABLE_NAMES) {
-        for (key, value) in dump(from, table) {
-            batch.put(tables::Table(table), key, value);
-        }
-    }
-    to.write(batch).expect("tables in memory take every write");
-    to
-}
-
-fn dump(tables: &Tables, table: u8) -> Vec<(Bytes, Bytes)> {
-    let rows = tables.snapshot().prefix(tables::Table(table), &[]);
-    rows.map(|row| row.expect("tables in memory can be read")).collect()
-}
-
-/// The first groups of a disk.
-struct Prefix {
-    disk: MemoryDisk,
-    end: Seq,
-}
-
-impl JournalReader for Prefix {
-    fn read(&self, after: Seq, limit_groups: usize, limit_bytes: usize) -> Result<Vec<(Seq, Bytes)>, ReadError> {
-        let groups = self.disk.read(after, limit_groups, limit_bytes)?;
-        Ok(groups.into_iter().take_while(|(seq, _)| *seq <= self.end).collect())
-    }
-
-    fn end(&self) -> Seq {
-        self.end
-    }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Turn {
     DiskSlow,
     /// The wall clock steps.
     ClockJump,
+    /// The wall clock goes an hour ahead, and later back.
+    ClockHour,
     /// No message arrives for a while.
     CutOff,
     /// Everybody asks at once.
@@ -30,12 +32,13 @@ pub(crate) enum Turn {
 }
 
 /// All but the one that needs a world of its own kind.
-const TURNS: [Turn; 8] = [
+const TURNS: [Turn; 9] = [
     Turn::Crash,
     Turn::SyncError,
     Turn::DiskFull,
     Turn::DiskSlow,
     Turn::ClockJump,
+    Turn::ClockHour,
     Turn::CutOff,
     Turn::Burst,
     Turn::Quiet,
@@ -44,6 +47,8 @@ const TURNS: [Turn; 8] = [
 /// What a world is like.
 #[derive(Debug, Clone)]
 pub(crate) struct Weather {
+    /// Nothing goes wrong, and nobody wants anything of his own accord.
+    pub(crate) is_still: bool,
     pub(crate) clients: u64,
     pub(crate) skus: u64,
     pub(crate) locations: u64,
@@ -71,6 +76,27 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
+    /// Where nothing goes wrong and nobody wants anything of his own accord.
+    pub(crate) fn still() -> Self {
+        Self {
+            is_still: true,
+            clients: 0,
+            skus: 0,
+            locations: 0,
+            think_us: 0,
+            latency_us: 20_000,
+            append_us: 2_000,
+            patience_us: 1_000_000,
+            loss: 0.0,
+            duplication: 0.0,
+            round_us: 1_000_000,
+            turning: 0.0,
+            turns: Vec::new(),
+            queue_max: 1_000,
+            hold_ms: 15 * 60_000,
+        }
+    }
+
     /// The weather of a seed.
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let clients = chance.within(3..40);
@@ -83,7 +109,7 @@ impl Weather {
         let mut turns = Vec::new();
         for turn in TURNS.into_iter().filter(|_| !fair) {
             if chance.happens(0.75) {
-                let weight = if turn == Turn::Crash { 4..9 } else { 1..4 };
+                let weight = if turn == Turn::Crash { 12..24 } else { 1..4 };
                 turns.extend(std::iter::repeat_n(turn, usize::try_from(chance.within(weight)).unwrap_or(1)));
             }
         }
@@ -98,6 +124,7 @@ impl Weather {
         // Within the worlds that are usual here, 600 intentions, this is 4 to 40 turns.
         let turning = f64::from(u32::try_from(chance.within(4..40)).unwrap_or(4)) / 600.0;
         Self {
+            is_still: false,
             clients,
             skus: chance.within(1..7),
             locations: chance.within(1..4),

@@ -1,6 +1,8 @@
 //! The world of one site: its machine, clients, a network between them, and whatever goes wrong. One
 //! thread, one list of what happens next, made-up time.
 
+mod turns;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -15,11 +17,12 @@ use kontor_storage::journal::memory::SyncFault;
 use crate::chance::Chance;
 use crate::client::{Board, Client, Outcome};
 use crate::figures::Figures;
-use crate::machine::{Asker, Clocks, CrashPoint, Machine, Stepped, TablesFound};
+use crate::machine::{Asker, Clocks, Machine, Stepped, TablesFound};
 use crate::oracle::{Kept, Oracle, broken, same};
 use crate::plant::Plant;
+use crate::script::{Fault, Noise, Script};
 use crate::trace::Trace;
-use crate::weather::{DAY_US, Turn, Weather};
+use crate::weather::Weather;
 
 /// When every world begins: 2026-11-20 22:13:20 UTC, not far from midnight.
 const BEGIN_MS: u64 = 1_795_212_800_000;
@@ -36,10 +39,6 @@ const SETTLING_EVENTS_MAX: usize = 20_000;
 /// Stands for a client that is told nothing.
 const NOBODY: usize = usize::MAX;
 
-/// Crowds of holds in one world. The oracle adds up every hold for every question, so they are what
-/// takes long.
-const HOARDS_MAX: u64 = 2;
-
 /// Something that is going to happen.
 #[derive(Debug)]
 enum Next {
@@ -51,10 +50,25 @@ enum Next {
     AppendEnds { boot: u32 },
     Timer { boot: u32, at_us: u64 },
     Start,
-    Turn,
+    Turn { number: u32 },
+    ClockGoesBack,
     DiskHasRoom,
     DiskIsFast,
     NetworkIsBack,
+}
+
+fn apart_ms(seed: u64) -> i64 {
+    i64::try_from(Chance::of(seed, "clock").within(0..600_000)).unwrap_or(0) - 300_000
+}
+
+/// Which site of which world.
+pub(crate) struct Place {
+    pub(crate) number: u8,
+    /// Everything that happens at it follows from it.
+    pub(crate) seed: u64,
+    pub(crate) intentions: u64,
+    pub(crate) plant: Option<Plant>,
+    pub(crate) script: Script,
 }
 
 pub(crate) struct World {
@@ -62,6 +76,17 @@ pub(crate) struct World {
     chance: Chance,
     /// The network draws from its own, so that more messages do not change the weather.
     network: Chance,
+    /// Decides after which intention things take a turn.
+    fate: Chance,
+    seed: u64,
+    /// The number of the site in its world.
+    place: u8,
+    script: Script,
+    turns: u32,
+    /// What went wrong.
+    pub(crate) faults: Vec<Fault>,
+    /// What was answered to those who are no clients, where somebody listens.
+    heard: BTreeMap<RequestId, Result<Answer, NotDone>>,
     pub(crate) trace: Trace,
     pub(crate) figures: Figures,
     oracle: Oracle,
@@ -87,23 +112,25 @@ pub(crate) struct World {
 
 impl World {
     /// Of the first of `sites`, which reads the journals of the others.
-    pub(crate) fn new(
-        seed: u64,
-        weather: Weather,
-        mut chance: Chance,
-        intentions: u64,
-        plant: Option<Plant>,
-        trace: Trace,
-        sites: &[SiteId],
-    ) -> Self {
+    pub(crate) fn new(site: Place, weather: Weather, mut chance: Chance, trace: Trace, sites: &[SiteId]) -> Self {
+        let Place { number: place, seed, intentions, plant, script } = site;
         let site = sites[0].clone();
         let prefix = if sites.len() == 1 { String::new() } else { format!("{site}-") };
         let mut board = Board::draw(&mut chance, &weather, &prefix);
         sites[1..].iter().for_each(|other| board.look_at(other, &weather));
-        let clients = (0..usize::try_from(weather.clients).unwrap_or(1)).map(|number| Client::new(seed, number));
+        let most = script.clients.unwrap_or(u64::MAX).max(1);
+        let clients =
+            (0..usize::try_from(weather.clients.min(most)).unwrap_or(1)).map(|number| Client::new(seed, number));
         Self {
             chance,
             network: Chance::of(seed, "network"),
+            fate: Chance::of(seed, "fate"),
+            seed,
+            place,
+            script,
+            turns: 0,
+            faults: Vec::new(),
+            heard: BTreeMap::new(),
             trace,
             figures: Figures::default(),
             oracle: Oracle::new(site, prefix),
@@ -113,7 +140,8 @@ impl World {
             coming: BTreeMap::new(),
             counter: 0,
             now_us: 0,
-            wall_off_ms: 0,
+            // Clocks of several sites are some minutes apart.
+            wall_off_ms: if place == 0 || weather.is_still { 0 } else { apart_ms(seed) },
             intentions,
             calm: false,
             disk_full: false,
@@ -153,6 +181,16 @@ impl World {
         Ok(())
     }
 
+    /// The time of this site.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// Whether only what is asked for from outside happens here.
+    pub(crate) fn is_still(&self) -> bool {
+        self.weather.is_still
+    }
+
     /// Whether nothing goes wrong any more.
     pub(crate) fn is_calm(&self) -> bool {
         self.calm
@@ -166,7 +204,7 @@ impl World {
     }
 
     /// Somebody who is no client wants something that only the sites among themselves can judge.
-    pub(crate) fn somebody_wants(&mut self, at_us: u64, command: Command) -> Kept {
+    pub(crate) fn somebody_wants(&mut self, at_us: u64, command: Command) -> Kept<RequestId> {
         self.now_us = self.now_us.max(at_us);
         let id = RequestId::parse(format!("common-{}", self.next_number())).expect("a short word is a request id");
         let actor = Actor::parse("key:common").expect("a short word is an actor");
@@ -174,11 +212,28 @@ impl World {
         let request = Request { command, actor, request_id: id.clone(), idempotency: None, fresh_id };
         self.oracle.asked(&request);
         if self.machine.running.is_none() {
-            return Ok(());
+            return Ok(id);
         }
         self.trace.line(self.now_us, format_args!("{id} {:?}", request.command));
-        let asker = Asker { client: NOBODY, intent: 0, id };
-        if self.machine.arrive(asker, request, self.weather.queue_max) { self.work(None) } else { Ok(()) }
+        let asker = Asker { client: NOBODY, intent: 0, id: id.clone() };
+        if self.machine.arrive(asker, request, self.weather.queue_max) {
+            self.work(None)?;
+        }
+        Ok(id)
+    }
+
+    /// What somebody was answered who is no client, in a world that is still.
+    pub(crate) fn heard(&mut self, id: &RequestId) -> Option<Result<Answer, NotDone>> {
+        self.heard.remove(id)
+    }
+
+    /// Things go on as they are until then.
+    pub(crate) fn live_until(&mut self, until_us: u64) -> Kept {
+        while self.next_us().is_some_and(|at_us| at_us <= until_us) {
+            self.happen()?;
+        }
+        self.now_us = self.now_us.max(until_us);
+        Ok(())
     }
 
     /// Groups of another site arrive.
@@ -228,8 +283,9 @@ impl World {
             Next::Pump { .. } | Next::AppendEnds { .. } | Next::Timer { .. } => {}
             Next::Start if running => {}
             Next::Start => self.start()?,
-            Next::Turn if self.calm => {}
-            Next::Turn => self.turn(),
+            Next::Turn { .. } if self.calm => {}
+            Next::Turn { number } => self.turn(number),
+            Next::ClockGoesBack => self.wall_off_ms -= turns::CLOCK_HOUR_MS,
             Next::DiskHasRoom => self.set_disk_full(false),
             Next::DiskIsFast => self.disk_slow = false,
             Next::NetworkIsBack => self.cut_off = false,
@@ -262,9 +318,8 @@ impl World {
         let intent = client.set_out(&mut self.board, self.oracle.shop());
         let command = &client.intents[intent].command;
         self.trace.line(self.now_us, format_args!("client {number} wants #{intent} {command:?}"));
-        if self.chance.happens(self.weather.turning) {
-            let soon = self.chance.around(self.weather.round_us / 2);
-            self.after(soon, Next::Turn);
+        if self.fate.happens(self.weather.turning) {
+            self.take_a_turn();
         }
         self.send(number, intent);
     }
@@ -295,18 +350,20 @@ impl World {
     fn deliveries(&mut self) -> Vec<u64> {
         let times = match () {
             () if self.calm => 1,
-            () if self.network.happens(self.weather.loss) => {
+            () if self.network.happens(self.weather.loss) && self.script.hears(Noise::Loss) => {
                 self.figures.lost += 1;
                 0
             }
-            () if self.network.happens(self.weather.duplication) => {
+            () if self.network.happens(self.weather.duplication) && self.script.hears(Noise::Doubling) => {
                 self.figures.duplicated += 1;
                 2
             }
             () => 1,
         };
         // Some messages take so long that the client has asked again, or has given up, before.
-        let late = if self.network.happens(0.01) && !self.calm { 200 } else { 1 };
+        let is_late = self.network.happens(0.01) && self.script.hears(Noise::Delay) && !self.calm;
+        self.figures.late += u64::from(is_late);
+        let late = if is_late { 200 } else { 1 };
         (0..times).map(|_| self.network.around(self.weather.latency_us * late) + 1).collect()
     }
 
@@ -330,6 +387,9 @@ impl World {
 
     fn answer(&mut self, client: usize, intent: usize, id: &RequestId, answer: Result<Answer, NotDone>) {
         if client == NOBODY {
+            if self.weather.is_still {
+                self.heard.insert(id.clone(), answer);
+            }
             return;
         }
         let what = match &answer {
@@ -408,7 +468,8 @@ impl World {
         if let Some(why) = &halted {
             self.trace.line(self.now_us, format_args!("the site stops: {why}"));
             self.machine.exit();
-            self.off(2_000_000);
+            let down = self.chance.around(2_000_000);
+            self.off(down);
         }
         halted.is_none()
     }
@@ -422,11 +483,10 @@ impl World {
     }
 
     /// The machine is off, and comes back after a while.
-    fn off(&mut self, mean_us: u64) {
+    fn off(&mut self, for_us: u64) {
         self.pump_is_set = false;
         self.timer_us = None;
-        let down = self.chance.around(mean_us) + 1_000;
-        self.after(down, Next::Start);
+        self.after(for_us + 1_000, Next::Start);
     }
 
     fn start(&mut self) -> Kept {
@@ -448,81 +508,6 @@ impl World {
         let (boot, end) = (self.machine.boot, self.machine.disk.end());
         self.trace.line(self.now_us, format_args!("start {boot} with tables {found:?}, the journal ends at {end}"));
         self.work(None)
-    }
-
-    /// Things take a turn.
-    fn turn(&mut self) {
-        let Some(turn) = self.chance.pick(&self.weather.turns).copied() else { return };
-        self.trace.line(self.now_us, format_args!("turn {turn:?}"));
-        let while_us = self.chance.around(self.weather.round_us * 20) + 1_000;
-        match turn {
-            Turn::Crash => self.crash(1_000_000),
-            Turn::SyncError => {
-                self.sync_fault = Some(if self.chance.happens(0.5) { SyncFault::Kept } else { SyncFault::Lost });
-            }
-            Turn::DiskFull => {
-                self.figures.disk_full += 1;
-                self.set_disk_full(true);
-                self.after(while_us, Next::DiskHasRoom);
-            }
-            Turn::DiskSlow => {
-                self.figures.disk_slow += 1;
-                self.disk_slow = true;
-                self.after(while_us, Next::DiskIsFast);
-            }
-            Turn::ClockJump => {
-                self.figures.clock_jumps += 1;
-                let most = if self.chance.happens(0.3) { 3_000 } else { 8 * 3_600_000 };
-                let jump = i64::try_from(self.chance.within(0..2 * most)).unwrap_or(0);
-                self.wall_off_ms += jump - i64::try_from(most).unwrap_or(0);
-                self.trace.line(self.now_us, format_args!("the wall clock is off by {} ms", self.wall_off_ms));
-            }
-            Turn::CutOff => {
-                self.figures.cut_off += 1;
-                self.cut_off = true;
-                self.after(while_us, Next::NetworkIsBack);
-            }
-            Turn::Burst => {
-                self.figures.bursts += 1;
-                for client in 0..self.clients.len() {
-                    let soon = self.chance.within(1..100);
-                    self.wake(client, soon);
-                }
-            }
-            Turn::Hoard if self.figures.hoards == HOARDS_MAX => {}
-            Turn::Hoard => {
-                self.figures.hoards += 1;
-                let client = usize::try_from(self.chance.within(0..self.weather.clients)).unwrap_or(0);
-                for (wait_ms, command) in self.clients[client].hoard(&self.board) {
-                    self.after(wait_ms * 1_000, Next::Asks { client, command: Box::new(command) });
-                }
-            }
-            Turn::Quiet => {
-                self.figures.quiet_days += 1;
-                let days = if self.chance.happens(0.2) { 7..40 } else { 1..4 };
-                let us = self.chance.within(days) * DAY_US + self.chance.within(0..DAY_US);
-                self.quiet_until_us = self.now_us + us;
-                if self.chance.happens(0.3) {
-                    self.crash(us);
-                }
-            }
-        }
-    }
-
-    fn crash(&mut self, mean_down_us: u64) {
-        if self.machine.running.is_none() {
-            return;
-        }
-        self.figures.crashes += 1;
-        let point = match self.chance.within(0..4) {
-            0 => CrashPoint::Before,
-            1 => CrashPoint::Unsynced { kept: false },
-            2 => CrashPoint::Unsynced { kept: true },
-            _ => CrashPoint::Unanswered,
-        };
-        self.trace.line(self.now_us, format_args!("crash, an append is caught {point:?}"));
-        self.machine.crash(point);
-        self.off(mean_down_us);
     }
 
     fn set_disk_full(&mut self, full: bool) {
@@ -547,7 +532,7 @@ impl World {
         let unknown = self.clients.iter().flat_map(|client| &client.intents);
         let unknown = unknown.filter(|intent| intent.outcome == Outcome::Open).count();
         let most = self.coming.len() + EVENTS_PER_ANSWER * (unknown + self.clients.len() + self.board.made.len());
-        for _ in 0..most {
+        for _ in 0..=most {
             let all_know = self.clients.iter().all(|client| client.asking.is_none() && client.unresolved().is_none());
             if all_know && self.machine.is_idle() {
                 return Ok(());
@@ -625,7 +610,6 @@ impl World {
         self.figures.days = self.oracle.days;
         (self.figures.asks, self.figures.grants, self.figures.declines) = self.oracle.dealt;
         self.figures.sold_elsewhere = self.oracle.sold_elsewhere;
-        self.figures.simulated_s = self.now_us / 1_000_000;
         self.trace.line(self.now_us, format_args!("the end"));
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! asks the site what should be; it works that out on a [`shop::Shop`] of its own, and compares.
 
 mod compare;
+pub(crate) mod edits;
 mod effects;
 mod objections;
 mod others;
@@ -391,7 +392,7 @@ impl Oracle {
 /// read of the others: that they end with equal rows is judged among them.
 fn is_common(command: &Command) -> bool {
     match command {
-        Command::EditProduct { id, .. } => id.as_str().starts_with("common-"),
+        Command::EditProduct { id, .. } | Command::DeleteProduct { id, .. } => id.as_str().starts_with("common-"),
         Command::DescribeSite { .. } => true,
         _ => false,
     }
