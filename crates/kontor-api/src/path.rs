@@ -28,6 +28,8 @@ pub const MARKET: &str = "/api/v1/products/{id}/markets/{market}";
 pub const REVISIONS: &str = "/api/v1/products/{id}/revisions";
 /// What was edited of a product at two sites at once.
 pub const CONFLICTS: &str = "/api/v1/products/{id}/conflicts";
+/// All products that were edited at two sites at once.
+pub const ALL_CONFLICTS: &str = "/api/v1/conflicts";
 /// Many products by id or SKU: read.
 pub const PRODUCTS_BATCH: &str = "/api/v1/products/batch-get";
 /// Products as lines of JSON: make or change many.

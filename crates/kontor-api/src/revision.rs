@@ -78,6 +78,17 @@ pub struct Conflict {
     pub candidates: Vec<Candidate>,
 }
 
+/// A product some of whose fields are in conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProductInConflict {
+    /// Which.
+    pub id: String,
+    /// What shows as its title.
+    pub title: String,
+    /// Its conflicts.
+    pub conflicts: Vec<Conflict>,
+}
+
 /// One of several values of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {

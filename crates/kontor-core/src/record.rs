@@ -267,7 +267,7 @@ pub trait Derived: Serialize + DeserializeOwned {
 
 /// Raised whenever rows, or what derives from them, are other than before: tables of another version are built
 /// again from the journal.
-pub const TABLES_VERSION: u32 = 2;
+pub const TABLES_VERSION: u32 = 3;
 
 /// The version that every row format has today.
 const ROW_VERSION: u8 = 1;

@@ -12,6 +12,7 @@
 //! | price | 7 · market ∅ currency³ amount⁸ sku ∅ product; no market: the product's own |
 //! | word in a market | 8 · market ∅ word ∅ title there ∅ product |
 //! | attribute in a market | 9 · market ∅ name ∅ value ∅ title there ∅ product |
+//! | conflict | 10 · product ∅ market; no market: the product's own |
 //!
 //! Texts are in small letters without accents, and cut; numbers are big-endian. The keys of a product are
 //! a pure function of its merged row ([`keys`]), those of a listing of its own ([`listing_keys`]); when a
@@ -74,6 +75,9 @@ pub enum Way {
         max: u64,
     },
 }
+
+/// What the keys of products with conflicts begin with: no part of a query.
+const CONFLICT: u8 = 10;
 
 /// What a key of the index says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,9 +192,30 @@ pub fn keys(id: &ProductId, product: &Product) -> Vec<Vec<u8>> {
     for Variant { sku, prices, .. } in &product.variants {
         prices_of(&mut keys, None, sku, prices, id);
     }
+    keys.extend((product.conflicts > 0).then(|| in_conflict(id, None)));
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// The key of a product that has conflicts, of its own or in a market.
+fn in_conflict(id: &ProductId, market: Option<&MarketId>) -> Vec<u8> {
+    let key = Key::new().fixed(&[CONFLICT]).text(id.as_str());
+    key.text(market.map_or("", MarketId::as_str)).into_bytes()
+}
+
+/// The keys of the products that have conflicts, after a product: from the first, and up to the second without
+/// it.
+pub fn conflicts_after(after: Option<&ProductId>) -> (Key, Key) {
+    let all = Key::new().fixed(&[CONFLICT]);
+    let from = after.map_or_else(|| all.clone(), |id| all.clone().text(id.as_str()).end());
+    (from, all.end())
+}
+
+/// The product of such a key.
+pub fn product_in_conflict(key: &[u8]) -> Option<ProductId> {
+    let rest = key.strip_prefix(&[CONFLICT])?;
+    ProductId::parse(KeyParts(rest).text()?).ok()
 }
 
 /// The keys of what a product says in a market, in order.
@@ -203,6 +228,7 @@ pub fn listing_keys(id: &ProductId, market: &MarketId, listing: &Listing) -> Vec
     for (sku, prices) in &listing.prices {
         prices_of(&mut keys, Some(market), sku, prices, id);
     }
+    keys.extend((listing.conflicts > 0).then(|| in_conflict(id, Some(market))));
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -330,6 +356,27 @@ mod tests {
                 !keys.iter().any(|key| from.as_bytes() <= key.as_slice() && key.as_slice() < end.as_bytes()),
                 "{way:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_product_with_conflicts_is_found_once_for_each_place_where_it_has_them() {
+        let (id, mut product) = desk();
+        let (from, end) = conflicts_after(None);
+        let found = |keys: Vec<Vec<u8>>| {
+            let inside = keys.into_iter().filter(|key| from.as_bytes() <= &**key && &**key < end.as_bytes());
+            inside.collect::<Vec<_>>()
+        };
+        assert!(found(keys(&id, &product)).is_empty());
+        product.conflicts = 2;
+        let gb = MarketId::parse("gb").unwrap();
+        let listing = Listing { conflicts: 1, ..Listing::default() };
+        let all = [found(keys(&id, &product)), found(listing_keys(&id, &gb, &listing))].concat();
+        assert_eq!(all.len(), 2);
+        let (beyond, _) = conflicts_after(Some(&id));
+        for key in all {
+            assert_eq!(product_in_conflict(&key), Some(id.clone()));
+            assert!(key.as_slice() < beyond.as_bytes(), "all of a product are passed over together");
         }
     }
 

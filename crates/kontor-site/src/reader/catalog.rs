@@ -1,6 +1,7 @@
 //! Products in full: markets, revisions, conflicts, and the jobs that brought them.
 
 use kontor_core::id::{JobId, ProductId, SiteId, Sku};
+use kontor_core::index;
 use kontor_core::job::{Job, LineDone, LineOutcome, LinesDone};
 use kontor_core::product::field::Conflict;
 use kontor_core::product::gtin::Gtin;
@@ -11,7 +12,7 @@ use kontor_core::product::text::MarketId;
 use kontor_core::product::{GtinUse, Sibling};
 use kontor_core::record::{Key, KeyParts, Primary as _, Table, decode};
 use kontor_core::time::Stamp;
-use kontor_core::view::{KeyRange, ViewError, derived, row, rows_of_sites};
+use kontor_core::view::{KeyRange, View as _, ViewError, derived, row, rows_of_sites};
 
 use super::Reader;
 use crate::limits::{JOB_CHUNKS_PER_PAGE, PAGE_MAX};
@@ -105,6 +106,22 @@ impl Reader {
             }
         }
         Ok(found)
+    }
+
+    /// Products that have conflicts, after one of them.
+    pub fn products_in_conflict(&self, after: Option<&ProductId>, limit: usize) -> Result<Vec<ProductId>, ViewError> {
+        let (from, end) = index::conflicts_after(after);
+        let range = KeyRange { from: from.as_bytes(), before: end.as_bytes() };
+        let mut found: Result<Vec<ProductId>, ViewError> = Ok(Vec::new());
+        self.rows.scan(Table::INDEX, range, &mut |key, _| {
+            match (index::product_in_conflict(key), &mut found) {
+                (Some(id), Ok(ids)) if ids.last() != Some(&id) => ids.push(id),
+                (Some(_), _) => {}
+                _ => found = Err(ViewError { table: Table::INDEX.name(), why: "a key is damaged".into() }),
+            }
+            found.as_ref().is_ok_and(|ids| ids.len() < limit)
+        })?;
+        found
     }
 
     /// One import of this site.
