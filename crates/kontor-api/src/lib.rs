@@ -7,6 +7,7 @@
 
 pub mod attribute;
 pub mod changes;
+pub mod demo;
 pub mod error;
 pub mod export;
 pub mod health;

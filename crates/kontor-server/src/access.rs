@@ -35,6 +35,20 @@ pub struct Access {
     inventory: Vec<(Reach, Arc<Holder>)>,
     /// Who everybody is on the paths of the reference services, if those are open.
     open: Option<Arc<Holder>>,
+    /// Who everybody is who reads anything at a demo. Its keys are known to all the world, so that nothing is
+    /// taken there but what is meant for this machine.
+    of_demo: Option<Arc<Holder>>,
+}
+
+/// The keys of a demo, which its documents print.
+#[derive(Debug, Clone, Copy)]
+pub struct DemoKeys<'k> {
+    /// Opens everything.
+    pub admin: &'k str,
+    /// Open what stores do at the reference inventory service.
+    pub inventory: &'k [&'k str],
+    /// Open what its administrators do.
+    pub inventory_admin: &'k [&'k str],
 }
 
 /// What a path of the reference services asks of a key, and how far a key reaches.
@@ -101,8 +115,8 @@ impl Access {
             Some(key) => Some(Arc::new(given_key("key:admin", &key)?)),
             None => None,
         };
-        let (peers, inventory, open) = (None, Vec::new(), None);
-        let access = Self { site: site.clone(), journaled: RwLock::default(), given, peers, inventory, open };
+        let (peers, inventory, open, of_demo) = (None, Vec::new(), None, None);
+        let access = Self { site: site.clone(), journaled: RwLock::default(), given, peers, inventory, open, of_demo };
         for (id, key) in site.read().keys()? {
             access.remember(&id, &key);
         }
@@ -162,6 +176,26 @@ impl Access {
         Ok(self)
     }
 
+    /// Takes the keys of a demo, however short, and lets everybody read everything; both from this machine alone,
+    /// and not from the page of somebody else in a browser that runs here.
+    pub fn of_demo(mut self, keys: &DemoKeys<'_>) -> Self {
+        let holder = |name: &str, key: &str| {
+            let actor = Actor::parse(name).expect("a short word is an actor");
+            Arc::new(Holder { actor, may: May::All, digest: digest(key) })
+        };
+        self.given = Some(holder("key:demo", keys.admin));
+        self.of_demo = self.given.clone();
+        let given = keys.inventory.iter().map(|key| (Reach::Inventory, holder("key:inventory", key)));
+        let admins = keys.inventory_admin.iter().map(|key| (Reach::InventoryAdmin, holder("key:inventory-admin", key)));
+        self.inventory.extend(given.chain(admins));
+        self
+    }
+
+    /// Who reads without a key: nobody in particular, but at a demo.
+    pub(crate) fn reader(&self, headers: &HeaderMap) -> Option<Arc<Holder>> {
+        self.of_demo.clone().filter(|_| is_of_this_machine(headers))
+    }
+
     /// Lets everybody use the paths of the reference services. For an address of this machine alone.
     pub fn open_compat(mut self) -> Self {
         let actor = Actor::parse("open-compat").expect("a short word is an actor");
@@ -173,7 +207,7 @@ impl Access {
     /// Who asks: nobody in particular, or the holder of a key. A key that is not known is never taken
     /// for nobody: its holder should learn that it does not work.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<Holder>>, Problem> {
-        presented(headers)?.map(|text| self.holder(text)).transpose()
+        presented(headers)?.map(|text| self.holder(text, headers)).transpose()
     }
 
     /// Whether a caller may be on a path at all: keys of other sites open what is for sites, and nothing else.
@@ -191,13 +225,14 @@ impl Access {
     /// no harm: the services' own clients send one whether or not it is looked at.
     pub(crate) fn compat_caller(&self, headers: &HeaderMap, asks: Reach) -> Result<Option<Arc<Holder>>, Problem> {
         let known = match presented(headers) {
+            Ok(Some(text)) if self.is_for_others(headers) => Err(wrong(RefusedBecause::Unknown, public_id(text))),
             Ok(Some(text)) => {
                 let digest = digest(text);
                 let given = self.inventory.iter().find(|(_, holder)| bool::from(holder.digest.ct_eq(&digest)));
                 match given {
                     Some((reach, holder)) if *reach >= asks => return Ok(Some(holder.clone())),
                     Some(_) => Err(Problem::new(Code::Forbidden, "the key is for other paths")),
-                    None => self.holder(text).and_then(|holder| {
+                    None => self.holder(text, headers).and_then(|holder| {
                         Self::reaches(Some(&holder), "")?;
                         Ok(Some(holder))
                     }),
@@ -213,7 +248,15 @@ impl Access {
         }
     }
 
-    fn holder(&self, text: &str) -> Result<Arc<Holder>, Problem> {
+    /// Whether a request reached a demo that was not meant for it.
+    fn is_for_others(&self, headers: &HeaderMap) -> bool {
+        self.of_demo.is_some() && !is_of_this_machine(headers)
+    }
+
+    fn holder(&self, text: &str, headers: &HeaderMap) -> Result<Arc<Holder>, Problem> {
+        if self.is_for_others(headers) {
+            return Err(wrong(RefusedBecause::Unknown, public_id(text)));
+        }
         let digest = digest(text);
         let fits = |holder: &Arc<Holder>| bool::from(holder.digest.ct_eq(&digest));
         let id = public_id(text);
@@ -287,7 +330,7 @@ fn wrong(reason: RefusedBecause, id: Option<&str>) -> Problem {
 
 /// Whether a request was meant for this machine, and not sent by the page of somebody else in a browser
 /// that runs here: such a request names another origin, or a host that was pointed here.
-fn is_of_this_machine(headers: &HeaderMap) -> bool {
+pub(crate) fn is_of_this_machine(headers: &HeaderMap) -> bool {
     let is_local = |name: HeaderName| {
         let Some(value) = headers.get(name) else { return true };
         let value = value.to_str().unwrap_or("?");

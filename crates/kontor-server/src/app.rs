@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::compat;
+use crate::demo::Demo;
 use crate::idempotency::Asked;
 use crate::ids;
 use crate::limits::Limits;
@@ -34,6 +35,8 @@ pub struct Options {
     pub address: String,
     /// The links to other sites.
     pub links: Links,
+    /// The demo that the site is part of, if it is of one.
+    pub demo: Option<Demo>,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -48,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) version: &'static str,
     pub(crate) address: String,
     pub(crate) links: Links,
+    pub(crate) demo: Option<Demo>,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -83,6 +87,7 @@ impl App {
             version: options.version,
             address: options.address,
             links: options.links,
+            demo: options.demo,
             metrics,
             streams,
             public_streams,

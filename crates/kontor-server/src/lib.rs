@@ -10,6 +10,7 @@ mod app;
 mod compat;
 mod convert;
 mod cursor;
+pub mod demo;
 mod extract;
 mod feed;
 mod idempotency;
@@ -32,7 +33,7 @@ mod throttle;
 mod unreadable_head;
 mod write_timeout;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessError, DemoKeys};
 pub use app::Options;
 pub use convert::journal_entry;
 pub use ids::fresh_uuid;

@@ -105,6 +105,10 @@ pub(crate) const HOLDS_PER_LOCATION: usize = 10;
 /// A comment is sent this often on a stream on which nothing happens, so that proxies keep it.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Between two events of a stream of sites: people do not read faster, and a busy link changes a thousand times
+/// a second.
+pub(crate) const SITES_REST: Duration = Duration::from_millis(200);
+
 /// Entries that a stream reads and sends at a time. An entry may be a whole invoice.
 pub(crate) const STREAM_BATCH: usize = 20;
 

@@ -28,8 +28,8 @@ struct Inner {
     /// Rings when something may be read through another site that was not before.
     relays_changed: watch::Sender<()>,
     wishes: mpsc::Sender<Wish>,
-    /// Counts what was shown.
-    shows: watch::Sender<u64>,
+    /// Counts what was shown and heard.
+    changes: watch::Sender<u64>,
 }
 
 /// What is known of a peer by what it asks.
@@ -92,7 +92,7 @@ impl Links {
             heard: Mutex::default(),
             relays: Mutex::default(),
             relays_changed: watch::Sender::new(()),
-            shows: watch::Sender::new(0),
+            changes: watch::Sender::default(),
             wishes,
         };
         (Self(Arc::new(inner)), listener)
@@ -109,17 +109,22 @@ impl Links {
     pub fn show(&self, name: &str, shown: Shown) {
         set_gauges(name, &shown, self.now_ms());
         lock(&self.0.shown).insert(name.to_owned(), shown);
-        self.0.shows.send_modify(|shows| *shows += 1);
-    }
-
-    /// Changes whenever a link is shown anew.
-    pub(crate) fn shows(&self) -> watch::Receiver<u64> {
-        self.0.shows.subscribe()
+        self.changed();
     }
 
     /// Shows a link no more.
     pub fn forget(&self, name: &str) {
         lock(&self.0.shown).remove(name);
+        self.changed();
+    }
+
+    /// Changes whenever a link may be other than it was, or more was read.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.0.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Told whenever this peer asks something.
@@ -136,15 +141,21 @@ impl Links {
     pub(crate) fn hear(&self, peer: &SiteId, after: (u32, u64)) {
         let (mut heard, now_ms) = (lock(&self.0.heard), self.now_ms());
         let heard = heard.entry(peer.clone()).or_default();
-        (heard.has_read, heard.at_ms) = (Some(after), now_ms);
+        heard.at_ms = now_ms;
         heard.ear.notify_one();
+        if heard.has_read.replace(after) != Some(after) {
+            self.changed();
+        }
     }
 
     /// A peer gives its journal, which ends there. Answers what is to be held while a part is read in.
     pub(crate) fn is_given(&self, peer: &SiteId, end: (u32, u64)) -> Arc<tokio::sync::Mutex<()>> {
         let (mut heard, now_ms) = (lock(&self.0.heard), self.now_ms());
         let heard = heard.entry(peer.clone()).or_default();
-        (heard.gives, heard.at_ms) = (Some(end), now_ms);
+        heard.at_ms = now_ms;
+        if heard.gives.replace(end) != Some(end) {
+            self.changed();
+        }
         heard.taking.clone()
     }
 

@@ -20,7 +20,7 @@ use crate::routes::v1::{
     sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
-use crate::{compat, openapi, pages};
+use crate::{compat, demo, openapi, pages};
 
 /// The service as an axum router, for tests without a socket. A server uses [`crate::serve`]. A caller
 /// has an address if the request carries one as [`ConnectInfo`].
@@ -39,9 +39,11 @@ pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
     let (routes, document) = routes().split_for_parts();
     let operations = openapi::operations(&document).into_iter().chain(compat::operations());
     let app = App::new(site, options, Metrics::new(operations));
+    let of_demo = if app.demo.is_some() { demo::routes() } else { Router::new() };
     let routes = routes
         .merge(pages::routes(openapi::openapi_json()))
         .merge(compat::routes())
+        .merge(of_demo)
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .route_layer(axum::middleware::from_fn(note_route))
@@ -78,6 +80,7 @@ fn sellers() -> OpenApiRouter<App> {
         .routes(routes!(products::activate))
         .routes(routes!(revisions::list))
         .routes(routes!(revisions::conflicts))
+        .routes(routes!(revisions::all_conflicts))
         .routes(routes!(bulk::put))
         .routes(routes!(jobs::list, jobs::start))
         .routes(routes!(jobs::read))

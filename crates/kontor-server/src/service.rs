@@ -67,7 +67,9 @@ impl Service {
         let caller = match shape {
             _ if request.uri().path().starts_with(path::V1) => {
                 let caller = self.app.access.caller(request.headers());
+                let reader = || request.method().is_safe().then(|| self.app.access.reader(request.headers())).flatten();
                 Some(caller.and_then(|caller| {
+                    let caller = caller.or_else(reader);
                     Access::reaches(caller.as_ref(), request.uri().path())?;
                     Ok(caller)
                 }))

@@ -25,6 +25,7 @@ async fn with_server<F: Future<Output = ()>>(story: impl FnOnce(Client) -> F) {
         version: "test",
         address: "http://127.0.0.1:8080".into(),
         links: kontor_server::links::Links::new().0,
+        demo: None,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

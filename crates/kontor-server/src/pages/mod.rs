@@ -15,6 +15,7 @@ mod problems;
 mod product;
 mod products;
 mod show;
+mod sites;
 
 use axum::Router;
 use axum::body::Body;
@@ -27,6 +28,7 @@ use kontor_api::path;
 use kontor_site::reader::Reader;
 use maud::{DOCTYPE, Markup, html};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::convert::Audience;
 use crate::problem::Problem;
@@ -40,12 +42,14 @@ const POLICY: HeaderValue =
 /// One product. The reference services have `/products/…`.
 const PRODUCT: &str = "/p/{id}";
 const JOBS: &str = "/jobs";
+const SITES: &str = "/sites";
 
 pub(crate) fn routes(document: String) -> Router<App> {
     Router::new()
         .route("/", get(products::products))
         .route(PRODUCT, get(product::product))
         .route(JOBS, get(jobs::jobs))
+        .route(SITES, get(sites::sites))
         .route("/assets/page.js", get(|headers| asset(headers, "text/javascript", include_str!("page.js"))))
         .route("/assets/page.css", get(|headers| asset(headers, "text/css", include_str!("page.css"))))
         .route("/assets/icon.svg", get(|headers| asset(headers, "image/svg+xml", include_str!("icon.svg"))))
@@ -67,7 +71,9 @@ pub(crate) struct Visitor(Audience);
 impl FromRequestParts<App> for Visitor {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let holder = app.access.caller(&parts.headers)?;
+        let holder = app.access.caller(&parts.headers)?.or_else(|| app.access.reader(&parts.headers));
+        // What keys of other sites open is no page.
+        Access::reaches(holder.as_ref(), parts.uri.path())?;
         Ok(Self(if holder.is_some() { Audience::Keys } else { Audience::Everybody }))
     }
 }
@@ -132,6 +138,7 @@ impl Frame<'_> {
                 nav aria-label="Main" {
                     a href="/" { "Products" }
                     a href="/jobs" { "Imports" }
+                    a href="/sites" { "Sites" }
                     a href="/docs/" { "API" }
                     a href="/problems/" { "Problems" }
                     a href="/metrics" { "Metrics" }

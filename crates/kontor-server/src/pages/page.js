@@ -70,6 +70,8 @@ function keepFocus(within, replace, replaced) {
   const active = within.contains(document.activeElement) ? document.activeElement : undefined;
   const nameOf = (one) => one.id || one.getAttribute("href") || one.getAttribute("aria-label") || one.parentElement?.id;
   replace();
+  // What is rendered disabled takes no focus.
+  if (active) enable();
   const same = active && found("a, button, summary, [tabindex]", replaced()).find((one) => nameOf(one) === nameOf(active));
   same?.focus({ preventScroll: true });
 }
@@ -160,15 +162,14 @@ function concerns(event) {
     one.dataset.product === event.id || (skus.size > 0 && JSON.parse(one.dataset.skus || "[]").some((sku) => skus.has(sku))));
 }
 
-let after = "", pause = 1000;
+let after = "";
 
-async function follow() {
-  const headers = withKey({ Accept: "text/event-stream" });
-  const answer = await fetch("/api/v1/changes?after=" + encodeURIComponent(after), { headers });
+// Reads a stream of events until it ends, and gives each to `take`.
+async function follow(path, opened, take) {
+  const answer = await fetch(path, { headers: withKey({ Accept: "text/event-stream" }) });
   if (answer.status === 503 || answer.status === 429) throw new Error("Not live: too many are watching. Trying again…");
   if (!answer.ok) throw new Error("Not live: the feed cannot be followed from here. Reload the page.");
-  say("on", "Live");
-  pause = 1000;
+  opened();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let text = ""; ;) {
     const { done, value } = await reader.read();
@@ -179,26 +180,37 @@ async function follow() {
   }
 }
 
-function take(message) {
-  const field = (name) => message.split("\n").filter((line) => line.startsWith(name + ": "))
-    .map((line) => line.slice(name.length + 2)).join("\n");
-  after = field("id") || after;
-  if (field("event") === "change" && JSON.parse(field("data")).events.some(concerns)) refresh();
+const field = (message, name) => message.split("\n").filter((line) => line.startsWith(name + ": "))
+  .map((line) => line.slice(name.length + 2)).join("\n");
+
+function change(message) {
+  after = field(message, "id") || after;
+  if (field(message, "event") === "change" && JSON.parse(field(message, "data")).events.some(concerns)) refresh();
 }
 
-async function live() {
-  after = part("content").dataset.after || "";
-  if (!after) return;
-  for (;;) {
+// Follows again and again, later each time that it fails.
+async function keepFollowing(path, opened, take, failed) {
+  for (let pause = 1000; ; pause = Math.min(pause * 2, 30000)) {
     let text = "Connecting again…";
     try {
-      await follow();
+      await follow(path(), () => { pause = 1000; opened(); }, take);
     } catch (error) {
       if (error.message.startsWith("Not live")) text = error.message;
     }
-    say("off", text);
+    failed(text);
     await new Promise((later) => setTimeout(later, pause));
-    pause = Math.min(pause * 2, 30000);
+  }
+}
+
+function live() {
+  after = part("content").dataset.after || "";
+  if (!after) return;
+  const changes = () => "/api/v1/changes?after=" + encodeURIComponent(after);
+  keepFollowing(changes, () => say("on", "Live"), change, (text) => say("off", text));
+  // What comes from other sites is not in this site's feed, nor how the links to them are.
+  if (part("content").querySelector("[data-sites]")) {
+    const sites = (message) => { if (field(message, "event") === "sites") refresh(); };
+    keepFollowing(() => "/api/v1/sites", () => {}, sites, () => {});
   }
 }
 
@@ -210,8 +222,30 @@ function enable() {
     button.removeAttribute("title");
     button.onclick = () => { part("key-error").hidden = true; part("sign-in").showModal(); };
   }
+  enableLinks();
   for (const button of found("[data-sign-out]")) {
+    // Whoever is shown everything without a key, as at a demo, has nothing to sign out of.
+    button.hidden = !sessionStorage.getItem(KEPT);
     button.onclick = () => { sessionStorage.removeItem(KEPT); location.reload(); };
+  }
+}
+
+// ---- the links of a demo ----
+
+function enableLinks() {
+  for (const button of found("[data-set-links]")) {
+    button.disabled = false;
+    button.removeAttribute("title");
+    button.onclick = async () => {
+      try {
+        const headers = { "Content-Type": "application/json" };
+        const answer = await fetch("/demo/links", { method: "POST", headers, body: button.dataset.setLinks });
+        if (!answer.ok) throw new Error();
+        refresh();
+      } catch {
+        say("off", "The demo did not answer.");
+      }
+    };
   }
 }
 

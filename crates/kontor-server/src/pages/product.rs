@@ -18,11 +18,13 @@ use kontor_site::reader::Reader;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::sites::conflicting;
 use super::{Focus, Frame, Visitor, for_holders, live, live_after, show};
 use crate::app::App;
 use crate::convert::{self, Audience};
 use crate::extract::{Named, Params};
 use crate::problem::Problem;
+use crate::routes::v1::revisions;
 
 /// Markets whose prices and texts are shown; the API has all of them.
 const MARKETS: usize = 50;
@@ -103,7 +105,7 @@ impl Page<'_> {
                         a href=(show::with_params("/", &[("q", &self.asked.found), ("exact", "no")])) { "Search for it instead" } }
                 }
             }
-            article data-product=(self.id) data-skus=(serde_json::json!(skus)) {
+            article data-product=(self.id) data-skus=(serde_json::json!(skus)) data-sites=[(self.audience == Audience::Keys).then_some("")] {
                 div.head {
                     div #title data-live="all" {
                         h1 { (self.shown.title) (show::badge(self.shown.status)) }
@@ -112,6 +114,7 @@ impl Page<'_> {
                     (live())
                 }
                 section #described data-live="all" { (self.described()) }
+                section #conflicts data-live="all" { (self.conflicts()?) }
                 section #variants data-live="all" { (self.variants(&listings)) }
                 section #stock data-live="all" { (stock::levels(self)?) }
                 section #explained data-live="all" { (stock::explained(self, here)?) }
@@ -132,10 +135,37 @@ impl Page<'_> {
                 a href=(kontor_api::path::with(kontor_api::path::PRODUCT, &[id])) { "JSON" }
             }
             @if let Some(conflicts) = self.shown.conflicts {
-                p.note { (conflicts) " fields were set at several sites that did not know of each other. "
-                    code { "kontor api get /products/" (id) "/conflicts" } " names them." }
+                p.note { (conflicts) " of its fields were set at several sites that did not know of each other: "
+                    a href="#conflicts" { "what was written, and what shows" } "." }
             }
         }
+    }
+
+    /// What was set at several sites that did not know of each other.
+    fn conflicts(&self) -> Result<Markup, Problem> {
+        let conflicts = match self.audience {
+            Audience::Keys => revisions::shown(self.reader, self.id)?,
+            Audience::Everybody => Vec::new(),
+        };
+        Ok(html! {
+            @if !conflicts.is_empty() {
+                h2 { "Conflicts" }
+                div.scroll tabindex="0" role="region" aria-label="Conflicts" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Field" } th scope="col" { "Shows" } th scope="col" { "Not shown" } th scope="col" { "Rule" }
+                        } }
+                        tbody {
+                            @for conflict in &conflicts {
+                                tr data-row={ (conflict.market.as_deref().unwrap_or_default()) " " (conflict.field) } { (conflicting(conflict)) }
+                            }
+                        }
+                    }
+                }
+                p.hint { "What shows is decided by the rule. Whoever edits the field, having seen that, settles the conflict. "
+                    a href=(kontor_api::path::with(kontor_api::path::CONFLICTS, &[self.id.as_str()])) { "JSON" } }
+            }
+        })
     }
 
     fn described(&self) -> Markup {

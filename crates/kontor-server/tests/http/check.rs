@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
+use kontor_server::demo::Demo;
 use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options, router};
 use kontor_site::Site;
@@ -49,6 +50,15 @@ impl Shop {
         let options = options(&site, limits);
         let router = router(site.clone(), Options { access: access(options.access), ..options });
         Self { site, key, router }
+    }
+
+    /// A site of a demo.
+    pub(crate) async fn of_demo(name: &str, limits: Limits, demo: Demo, access: impl FnOnce(Access) -> Access) -> Self {
+        let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = options(&site, limits);
+        let options = Options { access: access(options.access), demo: Some(demo), ..options };
+        Self { router: router(site.clone(), options), site, key }
     }
 
     /// With a product DESK and 10 of it at berlin, and nothing at depot.
@@ -100,6 +110,15 @@ impl Shop {
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Seen { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// The beginning of a stream of events.
+    pub(crate) async fn first_events(&self, path: &str) -> String {
+        let request = Request::get(path).header("x-api-key", &self.key).header("accept", "text/event-stream");
+        let answer = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream", "{path}");
+        let first = answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(first.to_vec()).unwrap()
     }
 
     /// Asks without a key, over a socket of this address.
@@ -157,6 +176,7 @@ pub(crate) fn options(site: &Site, limits: Limits) -> Options {
         version: "0.0.0",
         address: "http://127.0.0.1:8080".into(),
         links: Links::new().0,
+        demo: None,
     }
 }
 

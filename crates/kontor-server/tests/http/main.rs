@@ -6,7 +6,9 @@
 mod api;
 mod check;
 mod compat;
+mod demo;
 mod limits;
 mod openapi;
 mod pages;
+mod sites_page;
 mod throttle;

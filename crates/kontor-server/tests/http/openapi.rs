@@ -40,6 +40,7 @@ fn every_path_of_the_api_crate_is_documented_and_no_other() {
         MARKET,
         REVISIONS,
         CONFLICTS,
+        ALL_CONFLICTS,
         PRODUCTS_BATCH,
         PRODUCTS_BULK,
         JOBS,

@@ -330,6 +330,16 @@ async fn imports_are_shown_to_holders_of_keys_with_their_counts() {
 }
 
 #[tokio::test]
+async fn the_key_of_another_site_opens_no_page() {
+    let shop = told().await;
+    let code = shop.ask("POST /api/v1/sites\n\n{\"site\": \"eu\"}").await.json();
+    let key = code["code"].as_str().unwrap().split([':', '@']).nth(2).unwrap().to_owned();
+    for path in ["/", "/p/SHIRT", "/jobs"] {
+        assert_eq!(shop.ask_with(&key, &format!("GET {path}")).await.code(), "forbidden", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_takes_a_key_in_a_header_and_nowhere_else() {
     let shop = told().await;
     for path in ["/", "/p/DESK", "/jobs"] {

@@ -77,7 +77,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
 
     let driven = tokio::spawn(peers.run(config.join.clone(), wishes));
     let version = env!("CARGO_PKG_VERSION");
-    let options = Options { access, limits, metrics: Some(metrics), version, address: advertised, links };
+    let options = Options { access, limits, metrics: Some(metrics), version, address: advertised, links, demo: None };
     let stopping = site.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -112,7 +112,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
 
 /// Lets the process open as many files as it may; says how many. Shells and service managers often set
 /// a soft limit of 1,024 for programs that cannot take more.
-fn raise_open_files() -> u64 {
+pub(crate) fn raise_open_files() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
     let now = match setrlimit(Resource::Nofile, raised) {
@@ -188,7 +188,7 @@ async fn be_a_store(config: &Config, site: &Site) -> anyhow::Result<bool> {
 }
 
 /// The random half of a fresh id.
-fn fresh_nonce() -> u64 {
+pub(crate) fn fresh_nonce() -> u64 {
     uuid::Uuid::from_bytes(kontor_server::fresh_uuid()).as_u64_pair().1
 }
 
@@ -223,17 +223,17 @@ fn tour(address: SocketAddr, config: &Config) -> String {
 }
 
 /// SIGTERM and SIGINT, from now on: before, they end the process at once.
-struct Signals {
+pub(crate) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    async fn told_to_stop(&mut self) {
+    pub(crate) async fn told_to_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

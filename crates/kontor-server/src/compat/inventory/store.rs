@@ -152,7 +152,7 @@ pub(super) async fn sync_status(State(app): State<App>, caller: Caller) -> Resul
 /// Asks all others at once, and waits until what they have is here.
 pub(super) async fn force_sync(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
     caller.admin()?;
-    let mut shows = app.links.shows();
+    let mut shows = app.links.changes();
     app.links.ask_all();
     let synced = async {
         loop {

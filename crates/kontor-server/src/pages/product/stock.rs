@@ -115,6 +115,7 @@ fn location(at: &ExplainedLocation, is_open: bool) -> Markup {
                 @else { span.bad { "cannot sell: " (at.code.as_deref().unwrap_or("refused")) } }
             }
             ul { @for sentence in &at.sentences { li { (sentence) } } }
+            @if at.sites.len() > 1 { (shares(at)) }
             @if !at.holds.is_empty() {
                 div.scroll tabindex="0" role="region" aria-label={ "Held at " (place) } {
                     table {
@@ -131,6 +132,41 @@ fn location(at: &ExplainedLocation, is_open: bool) -> Markup {
                     }
                 }
                 @if at.more_holds { p.hint { "There are more: " code { "kontor explain SKU --location " (place) } } }
+            }
+        }
+    }
+}
+
+/// Which site may sell how many of it, and who asks whom for more.
+fn shares(at: &ExplainedLocation) -> Markup {
+    let place = at.level.location.as_str();
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Shares of " (place) } {
+            table {
+                thead { tr {
+                    th scope="col" { "Site" }
+                    th.number scope="col" { "Share" }
+                    th.number scope="col" { "− Held" }
+                    th.number scope="col" { "− Sold" }
+                    th.number scope="col" { "= Can sell" }
+                    th scope="col" { "Asks" }
+                } }
+                tbody {
+                    @for books in &at.sites {
+                        tr data-row={ (place) " " (books.site) } {
+                            th scope="row" { (books.site) @if books.site == at.home { " " span.badge { "home" } } }
+                            td.number data-field="quota" { (books.quota) }
+                            td.number.zero[books.reserved == 0] data-field="reserved" { (books.reserved) }
+                            td.number.zero[books.sold == books.unsold] data-field="sold" { (books.sold.saturating_sub(books.unsold)) }
+                            td.number.short[books.sellable <= 0] data-field="sellable" { (books.sellable) }
+                            td data-field="asks" {
+                                @for ask in books.asks.iter().filter(|ask| ask.open > 0) {
+                                    div { (ask.open) " of " (ask.of) ", until " (show::time(ask.until)) }
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
     }

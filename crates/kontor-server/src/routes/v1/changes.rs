@@ -94,13 +94,13 @@ pub(crate) async fn read(
     }
 }
 
-enum As {
+pub(crate) enum As {
     Json,
     Stream,
 }
 
 /// The first media type of `Accept` that can be given decides; none at all means JSON.
-fn answer_as(headers: &HeaderMap) -> Result<As, Problem> {
+pub(crate) fn answer_as(headers: &HeaderMap) -> Result<As, Problem> {
     let Some(accept) = headers.get(header::ACCEPT) else { return Ok(As::Json) };
     let accept = accept.to_str().unwrap_or("*/*");
     let essences = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
@@ -111,7 +111,7 @@ fn answer_as(headers: &HeaderMap) -> Result<As, Problem> {
             _ => {}
         }
     }
-    Err(Problem::new(Code::NotAcceptable, "changes are given as application/json or text/event-stream"))
+    Err(Problem::new(Code::NotAcceptable, "this is given as application/json or text/event-stream"))
 }
 
 /// A place for a stream or a waiting poll, until it is dropped.

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use kontor_api::page::Page;
 use kontor_api::path;
-use kontor_api::revision::{Conflict, Revision};
+use kontor_api::revision::{Conflict, ProductInConflict, Revision};
 use kontor_core::id::{ProductId, SiteId};
 use kontor_core::refusal::Refusal;
 use kontor_core::time::Stamp;
@@ -79,12 +79,46 @@ pub(crate) async fn conflicts(
     app.read(move |reader| {
         let id = parse::at("id", ProductId::parse(id))?;
         exists(reader, &id)?;
-        let found = reader.conflicts(&id)?;
-        let shown = found.iter().map(|(market, conflict)| convert::product::conflict(market.as_ref(), conflict));
-        let items: Vec<Conflict> = shown.collect::<Result<_, _>>()?;
-        json(StatusCode::OK, &Page { items, next_page_token: None })
+        json(StatusCode::OK, &Page { items: shown(reader, &id)?, next_page_token: None })
     })
     .await
+}
+
+/// List all conflicts
+///
+/// Products with fields that were set at several sites, none of which knew of the others; by id.
+#[utoipa::path(
+    get, path = "/api/v1/conflicts", tag = "products", operation_id = "list_all_conflicts", params(Paging),
+    responses((status = 200, description = "One page of products with their conflicts", body = Page<ProductInConflict>,
+        headers(("Link" = String, description = "The next page, if there is one")))),
+)]
+pub(crate) async fn all_conflicts(
+    State(app): State<App>,
+    _: Admin,
+    Params(paging): Params<Paging>,
+) -> Result<Response, Problem> {
+    let size = paging.size()?;
+    app.read(move |reader| {
+        let list = List { path: path::ALL_CONFLICTS, filters: &[] };
+        let after = paging.page_token.map(|token| list.place(&token)).transpose()?;
+        let after = parse::optional("page_token", after, ProductId::parse)?;
+        let ids = reader.products_in_conflict(after.as_ref(), size + 1)?;
+        page(&list, size, &[], ids, ProductId::to_string, |id| in_conflict(reader, id))
+    })
+    .await
+}
+
+/// A product with its conflicts.
+pub(crate) fn in_conflict(reader: &Reader, id: &ProductId) -> Result<Option<ProductInConflict>, Problem> {
+    let Some(product) = reader.product(id)? else { return Ok(None) };
+    let (title, conflicts) = (product.title.to_string(), shown(reader, id)?);
+    Ok(Some(ProductInConflict { id: id.to_string(), title, conflicts }))
+}
+
+/// The conflicts of a product.
+pub(crate) fn shown(reader: &Reader, id: &ProductId) -> Result<Vec<Conflict>, Problem> {
+    let found = reader.conflicts(id)?;
+    found.iter().map(|(market, conflict)| convert::product::conflict(market.as_ref(), conflict)).collect()
 }
 
 fn exists(reader: &Reader, id: &ProductId) -> Result<(), Problem> {

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::channel::{Channel, Sender};
 use kontor_api::Code;
 use kontor_api::changes::WAIT_S_MAX;
 use kontor_api::site::{
@@ -16,6 +17,7 @@ use kontor_api::site::{
 use kontor_core::group::Digest;
 use kontor_core::id::{Position, SiteId};
 use kontor_core::session::{Mark, Past};
+use kontor_site::clock::Stopwatch;
 use kontor_site::feed::Feed;
 use kontor_site::foreign::NotFolded;
 use kontor_site::site::NotReadIn;
@@ -23,25 +25,92 @@ use serde::Deserialize;
 use tokio::time::{Duration, timeout};
 use utoipa::IntoParams;
 
-use super::changes::slot;
+use super::changes::{As, answer_as, slot};
 use super::json;
 use crate::access::Access;
 use crate::app::App;
 use crate::extract::{Admin, Named, Params, Peer, Sent};
 use crate::idempotency::bytes_up_to;
-use crate::limits::GIVEN_PATIENCE;
+use crate::limits::{GIVEN_PATIENCE, HEARTBEAT, SITES_REST};
 use crate::links;
 use crate::problem::Problem;
 
 /// List sites
 ///
 /// This site, and every site whose journal it reads: how far, how late, and how the link is.
+///
+/// With `Accept: text/event-stream` it does not end: the same again, as an event, whenever it has changed.
 #[utoipa::path(
     get, path = "/api/v1/sites", tag = "sites", operation_id = "list_sites",
-    responses((status = 200, description = "This site and the others", body = Sites)),
+    responses((status = 200, description = "This site and the others", content(
+        (Sites = "application/json"), (String = "text/event-stream")))),
 )]
-pub(crate) async fn list(State(app): State<App>, _: Admin) -> Result<Response, Problem> {
-    json(StatusCode::OK, &app.links.of(&app.site))
+pub(crate) async fn list(State(app): State<App>, _: Admin, headers: HeaderMap) -> Result<Response, Problem> {
+    match answer_as(&headers)? {
+        As::Json => json(StatusCode::OK, &app.links.of(&app.site)),
+        As::Stream => stream(&app),
+    }
+}
+
+/// A stream of server-sent events, until its receiver leaves or the server ends.
+fn stream(app: &App) -> Result<Response, Problem> {
+    if app.is_draining() {
+        return Err(Problem::new(Code::ShuttingDown, "the server is shutting down"));
+    }
+    let slot = slot(app, false)?;
+    let (sender, body) = Channel::<Bytes, axum::Error>::new(1);
+    let (mut draining, gauge, telling) = (app.draining.subscribe(), app.metrics.streams.clone(), app.clone());
+    tokio::spawn(async move {
+        gauge.increment(1);
+        tokio::select! {
+            () = tell(telling, sender) => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        gauge.decrement(1);
+        drop(slot);
+    });
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Sends how the sites are when it is other than what was sent last, and else now and then that the stream is
+/// open. What a busy link changes meanwhile is in what is sent next.
+async fn tell(app: App, mut sender: Sender<Bytes, axum::Error>) {
+    let (mut changes, watch) = (app.links.changes(), Stopwatch::start());
+    let (mut last, mut last_s) = (None, 0.0);
+    loop {
+        changes.mark_unchanged();
+        let sites = app.links.of(&app.site);
+        let shown = telling(&sites);
+        let text = if last.as_ref() != Some(&shown) {
+            last = Some(shown);
+            let Ok(json) = serde_json::to_string(&sites) else { return };
+            format!("event: sites\ndata: {json}\n\n")
+        } else if watch.seconds() - last_s > HEARTBEAT.as_secs_f64() {
+            ": still here\n\n".to_owned()
+        } else {
+            // Lags grow although nothing happens.
+            let _ = timeout(Duration::from_secs(1), changes.changed()).await;
+            continue;
+        };
+        last_s = watch.seconds();
+        if sender.send_data(text.into()).await.is_err() {
+            return;
+        }
+        let _ = timeout(SITES_REST, std::future::pending::<()>()).await;
+    }
+}
+
+/// What of it is worth telling when it changes: whole seconds, and not when somebody last answered.
+fn telling(sites: &Sites) -> Sites {
+    let mut shown = sites.clone();
+    for item in &mut shown.items {
+        (item.lag_ms, item.answered_at) = (item.lag_ms / 1_000, None);
+    }
+    shown
 }
 
 /// Let a site in
