@@ -62,6 +62,12 @@ impl Client {
         self.send(Method::POST, path, key, json.into()).await
     }
 
+    /// Edits by JSON something of which the caller has seen a revision. Not sent again by itself.
+    pub async fn patch(&self, path: &str, seen: IfMatch, json: impl Into<Bytes>) -> Result<Reply, ClientError> {
+        let body = Sent { bytes: json.into(), media_type: JSON };
+        self.send_once(&Method::PATCH, path, &[("if-match", &seen.to_string())], body).await
+    }
+
     /// Posts lines of JSON. Not sent again by itself: what takes lines says how far it came.
     pub async fn post_lines(&self, path: &str, lines: impl Into<Bytes>) -> Result<Reply, ClientError> {
         self.post_as(path, "application/x-ndjson", lines).await

@@ -58,6 +58,8 @@ enum Commands {
     /// Write everything into files that can be imported.
     #[command(subcommand)]
     Export(commands::export::Command),
+    /// Run two regions and four stores in one process, with links that can be cut and healed.
+    Demo(commands::demo::Args),
     /// Make up a catalogue of any size from a seed.
     DemoData(commands::demo_data::Args),
     /// Load a running site and print rates and latencies.
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Commands::Import(command) => commands::import::run(command, style),
         Commands::Jobs(args) => commands::jobs::run(&args, style),
         Commands::Export(command) => commands::export::run(command, style),
+        Commands::Demo(args) => commands::demo::run(args, style),
         Commands::DemoData(args) => commands::demo_data::run(&args),
         Commands::Bench(args) => commands::bench::run(&args, style),
         Commands::Site(command) => commands::site::run(&command, style),

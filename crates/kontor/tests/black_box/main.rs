@@ -8,6 +8,7 @@ mod abuse;
 mod backups;
 mod buyers;
 mod commands;
+mod demo;
 mod disk_faults;
 mod durable;
 mod imports;
