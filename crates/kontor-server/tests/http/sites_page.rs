@@ -67,6 +67,24 @@ async fn products_in_conflict_are_listed_until_somebody_settles_them() {
     assert_eq!(left.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["DESK"], "an informed edit settles it");
 }
 
+/// The global catalogue's clients ask in their words, at any site, and are told of the conflict that is there.
+#[tokio::test]
+async fn the_global_catalogue_explains_what_shows_in_a_region_and_who_wrote_it() {
+    let (us, eu) = conflicting().await;
+    for shop in [&us, &eu] {
+        let told = shop.ask("GET /explain-merge/DESK/gb").await.json();
+        assert_eq!((&told["winner_region"], &told["simulated"]), (&json!("eu"), &json!(false)), "{told}");
+        let current = &told["current"];
+        assert_eq!((&current["title"], &current["last_writer_region"]), (&json!("Lampe"), &json!("eu")), "{told}");
+        let item = shop.ask("GET /products/DESK/gb").await.json()["item"].clone();
+        assert_eq!((&item["title"], &item["last_writer_region"]), (&current["title"], &json!("eu")));
+    }
+    us.ask("PATCH /api/v1/products/DESK/markets/gb\nIf-Match: *\n\n{\"title\": \"Desk\"}").await;
+    let settled = us.ask("GET /explain-merge/DESK/gb").await.json();
+    assert_eq!((&settled["winner_region"], &settled["conflicts"]), (&json!("us"), &json!([])));
+    assert_eq!(settled["current"]["title"], "Desk");
+}
+
 #[tokio::test]
 async fn the_page_of_sites_shows_conflicts_and_in_a_demo_its_links() {
     let (us, eu) = conflicting().await;

@@ -24,7 +24,7 @@ use kontor_core::view::rows_of_sites;
 use kontor_site::clock::wall_ms;
 use serde_json::{Value, json};
 
-use super::{Fields, catalog, keys, missing};
+use super::{Fields, catalog, item, keys, last_writer, missing};
 use crate::app::App;
 use crate::compat::catalog::{Found, find};
 use crate::compat::sent::Sent;
@@ -184,6 +184,14 @@ fn shown(id: &ProductId, region: &MarketId, written: &Written, now: SiteTime) ->
     Ok(item.into())
 }
 
+/// A product that is there: its conflicts, what shows in the region, and who was the last to write it.
+struct Real {
+    found: Found,
+    open: Vec<Conflict>,
+    current: Value,
+    writer: String,
+}
+
 /// How a product came to be as it is: by a conflict that is there, or else by the last simulation, or else
 /// by its last edit.
 pub(super) async fn explain(
@@ -201,28 +209,27 @@ pub(super) async fn explain(
             let listings = rows_of_sites::<ListingSibling>(reader.rows(), (&found.id, &of))?;
             let mut open = listing_conflicts(&siblings, &listings);
             open.extend(conflicts(&siblings));
-            Ok(Some((found, open)))
+            let mut current = keys(&found.id, &format!("REGION#{of}"));
+            current.extend(catalog::document(&found));
+            if let Some(Value::Object(there)) = item(reader, found.id.as_str(), &of)? {
+                current.extend(there);
+            }
+            let writer = last_writer(reader, &found.id, &of)?;
+            Ok(Some(Real { found, open, current: current.into(), writer }))
         })
         .await?;
-    let real_id = real.as_ref().map_or(id, |(found, _)| found.id.to_string());
+    let real_id = real.as_ref().map_or(id, |real| real.found.id.to_string());
     let simulation = app.compat.simulations.of(&real_id, &market);
     match (real, simulation) {
-        (Some((found, open)), _) if !open.is_empty() => {
-            let mut current = keys(&found.id, &format!("REGION#{market}"));
-            current.extend(catalog::document(&found));
-            told(current.into(), &open, false)
-        }
+        (Some(Real { open, current, .. }), _) if !open.is_empty() => told(current, &open, false),
         (_, Some(Simulation { current, conflicts, .. })) => told(current, &conflicts, true),
-        (Some((found, _)), None) => {
-            let mut current = keys(&found.id, &format!("REGION#{market}"));
-            current.extend(catalog::document(&found));
+        (Some(Real { found, current, writer, .. }), None) => {
             let updated_at: Time = convert::time(found.product.updated_at)?;
-            let site = app.site.id();
             answer(
                 StatusCode::OK,
                 &json!({
                     "current": current,
-                    "winner_region": site.as_str(),
+                    "winner_region": writer,
                     "explanation": format!("No edits of it are in conflict. It was last edited at {updated_at}."),
                     "simulated": false,
                     "conflicts": [],

@@ -19,13 +19,13 @@ use kontor_api::Code;
 use kontor_core::command::{Command, Must};
 use kontor_core::id::{ProductId, Sku};
 use kontor_core::money::Currency;
-use kontor_core::product::Policy;
 use kontor_core::product::attribute::AttributeValue;
 use kontor_core::product::edit::ProductEdit;
-use kontor_core::product::listing::{Listing, ListingEdit};
+use kontor_core::product::listing::{Listing, ListingEdit, ListingSibling};
 use kontor_core::product::text::{AttributeText, MarketId, Name};
+use kontor_core::product::{Policy, Sibling};
 use kontor_core::text::Title;
-use kontor_core::view::derived;
+use kontor_core::view::{derived, rows_of_sites};
 use kontor_site::clock::Stopwatch;
 use kontor_site::reader::Reader;
 use serde_json::{Map, Value, json};
@@ -111,9 +111,8 @@ pub(super) async fn put_product(State(app): State<App>, sent: Sent) -> Result<Re
             Ok(_) => {}
             Err(problem) => return is_race(problem),
         }
-        let (here, market) = (app.site.id().to_string(), market.clone());
-        let item =
-            app.read(move |reader| item(reader, &here, id.as_str(), &market)).await.map_err(Problem::after_write)?;
+        let market = market.clone();
+        let item = app.read(move |reader| item(reader, id.as_str(), &market)).await.map_err(Problem::after_write)?;
         let body = json!({"ok": true, "latency_ms": latency(&watch), "item": item});
         answer(StatusCode::OK, &body).map(Some).map_err(Problem::after_write)
     })
@@ -140,8 +139,7 @@ fn made(sku: &Sku, title: Option<Title>) -> Result<Command, Problem> {
 async fn read(State(app): State<App>, Named((id, region)): Named<(String, String)>) -> Result<Response, Problem> {
     let watch = Stopwatch::start();
     let Ok(market) = MarketId::parse(region) else { return missing() };
-    let here = app.site.id().to_string();
-    let item = app.read(move |reader| item(reader, &here, &id, &market)).await?;
+    let item = app.read(move |reader| item(reader, &id, &market)).await?;
     let Some(item) = item else { return missing() };
     let (latency_ms, region) = (latency(&watch), app.site.id().as_str());
     let body = json!({
@@ -156,16 +154,28 @@ pub(super) async fn details_are_no_market() -> Result<Response, Problem> {
 }
 
 /// What a product says in a region; `None` if it says nothing there.
-fn item(reader: &Reader, here: &str, id: &str, market: &MarketId) -> Result<Option<Value>, Problem> {
+fn item(reader: &Reader, id: &str, market: &MarketId) -> Result<Option<Value>, Problem> {
     let Some(found) = find(reader, id)? else { return Ok(None) };
     let Some(listing) = derived::<Listing>(reader.rows(), (&found.id, market))? else { return Ok(None) };
-    Ok(Some(Value::Object(item_of(&found, &listing, market, here))))
+    let writer = last_writer(reader, &found.id, market)?;
+    Ok(Some(Value::Object(item_of(&found, &listing, market, &writer))))
 }
 
-fn item_of(found: &Found, listing: &Listing, market: &MarketId, here: &str) -> Map<String, Value> {
+/// The site that was the last to edit what a product says in a region, or else the product.
+fn last_writer(reader: &Reader, id: &ProductId, market: &MarketId) -> Result<String, Problem> {
+    let there = rows_of_sites::<ListingSibling>(reader.rows(), (id, market))?;
+    let last = there.into_iter().map(|(site, sibling)| (sibling.stamp, site)).max();
+    let last = match last {
+        Some(last) => Some(last),
+        None => rows_of_sites::<Sibling>(reader.rows(), id)?.into_iter().map(|(site, it)| (it.stamp, site)).max(),
+    };
+    Ok(last.map_or_else(|| "unknown".to_owned(), |(_, site)| site.to_string()))
+}
+
+fn item_of(found: &Found, listing: &Listing, market: &MarketId, writer: &str) -> Map<String, Value> {
     let Found { id, product, sku } = found;
     let mut item = keys(id, &format!("REGION#{market}"));
-    item.insert("last_writer_region".into(), here.into());
+    item.insert("last_writer_region".into(), writer.into());
     item.insert("title".into(), listing.title.as_ref().unwrap_or(&product.title).as_str().into());
     let own = listing.prices.get(sku).and_then(catalog::price_now);
     let money = own.or_else(|| product.variant(sku).and_then(|variant| catalog::price_now(&variant.prices)));
