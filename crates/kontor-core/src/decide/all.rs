@@ -41,7 +41,7 @@ impl Rules<'_> {
     /// Refuses unless this site's row of the item has been changed so many times.
     pub(super) fn expect_version(self, sku: &Sku, location: &LocationId, version: u64) -> Result<Vec<Event>, Stop> {
         self.item(sku)?;
-        self.home_here(location)?;
+        self.home(location)?;
         let actual = row::<StockRow>(self.view, self.context.site, (sku, location))?.map_or(0, |row| row.version);
         let signed = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
         expect_number("version", Some(signed(version)), signed(actual))?;

@@ -6,7 +6,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use kontor_api::{Code, Time};
 use kontor_core::command::{Command, Line, Note};
 use kontor_core::event::Event;
-use kontor_core::id::Sku;
+use kontor_core::id::{Owner, ReservationId, Sku};
+use kontor_core::limits::HOLD_MS_DEFAULT;
 use kontor_core::quantity::Quantity;
 use kontor_core::text::Reason;
 use kontor_site::Answer;
@@ -16,6 +17,7 @@ use super::{Shown, answer, central, now, refused};
 use crate::app::App;
 use crate::compat::sent::Sent;
 use crate::convert;
+use crate::ids;
 use crate::limits::COMPAT_BATCH_MAX;
 use crate::problem::Problem;
 
@@ -151,12 +153,9 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
         return if now.version == seen { Ok(Outcome::applied(now)) } else { conflict(Some(now)) };
     }
     let Ok(quantity) = Quantity::new(units) else { return short(now(app, &sku).await?) };
-    let line = Line { sku: sku.clone(), location: central(), quantity };
-    let reason = (!store.is_empty()).then(|| Reason::parse(format!("store {store}")).ok()).flatten();
-    let command = Command::All(vec![
-        Command::ExpectVersion { sku: sku.clone(), location: central(), version: seen },
-        Command::Issue { lines: vec![line], note: Note { reason, ..Note::default() } },
-    ]);
+    let mut commands = vec![Command::ExpectVersion { sku: sku.clone(), location: central(), version: seen }];
+    commands.extend(sale(app, store, Line { sku: sku.clone(), location: central(), quantity })?);
+    let command = Command::All(commands);
     let scope = [b"inventory update".as_slice(), store.as_bytes(), idempotency_key.as_bytes()];
     let asked = sent.keyed(&scope, &[sku.as_str().as_bytes(), &delta.to_be_bytes()]);
     match app.submit(&asked, command).await {
@@ -181,13 +180,27 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
     }
 }
 
+/// Hands units out where the pool is at home. Another site promises them of its share, at once and whether or not
+/// that one can be reached; they are handed out there.
+fn sale(app: &App, store: &str, line: Line) -> Result<Vec<Command>, Problem> {
+    let home = app.site.read().location(&central())?.map(|(home, _)| home);
+    if home.is_none_or(|home| home == *app.site.id()) {
+        let reason = (!store.is_empty()).then(|| Reason::parse(format!("store {store}")).ok()).flatten();
+        return Ok(vec![Command::Issue { lines: vec![line], note: Note { reason, ..Note::default() } }]);
+    }
+    let (id, owner) = (ReservationId(ids::fresh_uuid()), Owner::parse(format!("store {store}")).ok());
+    let hold = Command::Reserve { id: Some(id), owner, lines: vec![line], hold_ms: HOLD_MS_DEFAULT };
+    Ok(vec![hold, Command::Commit { id }])
+}
+
 /// What a sale that was done answers: for the first time what it led to, and when it is repeated how the
 /// product stands now, so that no caller's copy goes back in time.
 async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer) -> Result<Outcome, Problem> {
-    if done.replayed
+    let is_handed_out = done.events.iter().any(|event| matches!(event, Event::StockMoved { .. }));
+    if (done.replayed || !is_handed_out)
         && let Some(now) = now(app, sku).await?
     {
-        return Ok(Outcome { replayed: true, ..Outcome::applied(now) });
+        return Ok(Outcome { replayed: done.replayed, ..Outcome::applied(now) });
     }
     let is_here = |of: &Sku, at| *of == *sku && at == &central();
     let changes = done.events.iter().filter(|event| match event {
@@ -195,7 +208,9 @@ async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer) -> Result<Outcome,
             lines.iter().any(|line| is_here(&line.sku, &line.location) && line.change != 0)
         }
         // Holds whose deadline had passed were ended to make room.
-        Event::ReservationEnded { lines, .. } => lines.iter().any(|line| is_here(&line.sku, &line.location)),
+        Event::ReservationMade { lines, .. } | Event::ReservationEnded { lines, .. } => {
+            lines.iter().any(|line| is_here(&line.sku, &line.location))
+        }
         _ => false,
     });
     let new_version = seen + changes.count() as u64;
