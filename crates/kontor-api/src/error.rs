@@ -140,8 +140,9 @@ codes! {
     TooManyStreams "too_many_streams" 503 true true "Too many streams are open";
     /// The journal could take nothing, usually because the disk is full. Nothing has changed.
     StorageFull "storage_full" 503 true true "The journal took nothing";
-    /// The site stopped before it could say whether it was done. Repeat with the same `Idempotency-Key`:
-    /// it is done once in any case. Without a key, read before you repeat.
+    /// The site stopped before it could say whether it was done, or `site`, which it asked, did not answer.
+    /// Repeat at the same site with the same `Idempotency-Key`: it is done once in any case. Without a key,
+    /// read before you repeat.
     OutcomeUnknown "outcome_unknown" 503 true false "The outcome is not known";
     /// The server is about to stop. Nothing has changed; ask again in a moment.
     ShuttingDown "shutting_down" 503 true true "The server is shutting down";
@@ -150,7 +151,7 @@ codes! {
     /// Another site holds more of this site's journal than is here, or another one. Nothing is written until
     /// an operator has looked; reads work.
     JournalBehind "journal_behind" 503 true true "The site's journal is not whole";
-    /// The books of the location are kept by the site `home`, which cannot be reached from here.
+    /// Another site, `site`, decides this, and could not be asked from here. Ask that one, or wait.
     OwnedElsewhere "owned_elsewhere" 503 true true "Another site keeps these books";
 }
 

@@ -15,7 +15,8 @@ use crate::error::ClientError;
 /// Times that a request is sent in all, when its outcome is not known and it may be repeated.
 const TRIES: usize = 3;
 
-/// A client of one site.
+/// A client of one site. What it sends again goes to the same one: another one does not know the key, and would
+/// do it a second time.
 #[derive(Clone)]
 pub struct Client {
     url: String,
@@ -71,6 +72,19 @@ impl Client {
     /// Posts lines of JSON. Not sent again by itself: what takes lines says how far it came.
     pub async fn post_lines(&self, path: &str, lines: impl Into<Bytes>) -> Result<Reply, ClientError> {
         self.post_as(path, "application/x-ndjson", lines).await
+    }
+
+    /// Passes on a request of somebody else as it was sent, with these headers, once.
+    pub async fn pass_on(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, ClientError> {
+        let headers: Vec<_> =
+            headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+        self.send_once(method, path, &headers, Sent { bytes: body, media_type: JSON }).await
     }
 
     /// Posts something else than JSON, once.
@@ -217,6 +231,11 @@ impl Reply {
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| ClientError::BrokenOff(error.into()))?.to_bytes();
         Ok(Self { status: head.status, headers: head.headers, body })
+    }
+
+    /// The site that has decided: the one that was asked, or the one that it has asked in turn.
+    pub fn site(&self) -> Option<&str> {
+        self.headers.get("kontor-site").and_then(|site| site.to_str().ok())
     }
 
     /// Whether nobody knows if the request took effect. Asked again with its key, it does so once.

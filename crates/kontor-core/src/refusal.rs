@@ -330,7 +330,7 @@ impl Refusal {
             Self::UnknownSku { sku } => vec![("sku", text(sku))],
             Self::UnknownLocation { location } => vec![("location", text(location))],
             Self::UnknownReservation { id } => vec![("reservation", text(id))],
-            Self::OwnedElsewhere { location, home } => vec![("location", text(location)), ("home", text(home))],
+            Self::OwnedElsewhere { location, home } => vec![("location", text(location)), ("site", text(home))],
             Self::ReservationEnded { id, status } => {
                 vec![("reservation", text(id)), ("status_now", Fact::Text(status.word().into()))]
             }

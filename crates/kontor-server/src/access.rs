@@ -81,7 +81,17 @@ pub enum AccessError {
 pub(crate) struct Holder {
     pub(crate) actor: Actor,
     pub(crate) may: May,
+    /// Its request was passed on by another site, which has looked at its key.
+    pub(crate) is_of_another_site: bool,
     digest: [u8; 32],
+}
+
+impl Holder {
+    /// Somebody for whom another site asks.
+    pub(crate) fn of_another_site(actor: Actor) -> Self {
+        // No text has this digest, so nobody becomes this holder by a key.
+        Self { actor, may: May::All, is_of_another_site: true, digest: [0; 32] }
+    }
 }
 
 /// What the holder of a key may do.
@@ -181,7 +191,7 @@ impl Access {
     pub fn of_demo(mut self, keys: &DemoKeys<'_>) -> Self {
         let holder = |name: &str, key: &str| {
             let actor = Actor::parse(name).expect("a short word is an actor");
-            Arc::new(Holder { actor, may: May::All, digest: digest(key) })
+            Arc::new(Holder { actor, may: May::All, digest: digest(key), is_of_another_site: false })
         };
         self.given = Some(holder("key:demo", keys.admin));
         self.of_demo = self.given.clone();
@@ -200,7 +210,7 @@ impl Access {
     pub fn open_compat(mut self) -> Self {
         let actor = Actor::parse("open-compat").expect("a short word is an actor");
         // No text has this digest, so nobody becomes this holder by a key.
-        self.open = Some(Arc::new(Holder { actor, may: May::All, digest: [0; 32] }));
+        self.open = Some(Arc::new(Holder { actor, may: May::All, is_of_another_site: false, digest: [0; 32] }));
         self
     }
 
@@ -283,7 +293,8 @@ impl Access {
 
     fn remember(&self, id: &str, key: &AccessKey) -> Arc<Holder> {
         let actor = Actor::parse(format!("key:{id}")).expect("an id of a key is short and printable");
-        let holder = Arc::new(Holder { actor, may: May::from(&key.role), digest: key.digest });
+        let holder =
+            Arc::new(Holder { actor, may: May::from(&key.role), is_of_another_site: false, digest: key.digest });
         if let Ok(mut keys) = self.journaled.write() {
             keys.insert(id.into(), holder.clone());
         }
@@ -303,7 +314,7 @@ fn given_key(actor: &str, key: &str) -> Result<Holder, AccessError> {
         return Err(AccessError::WeakKey);
     }
     let actor = Actor::parse(actor).expect("a short word is an actor");
-    Ok(Holder { actor, may: May::All, digest: digest(key) })
+    Ok(Holder { actor, may: May::All, is_of_another_site: false, digest: digest(key) })
 }
 
 /// The key that a request shows, from either header.

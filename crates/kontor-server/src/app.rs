@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use kontor_core::command::{Command, Request};
 use kontor_site::reader::Reader;
 use kontor_site::{Answer, NotDone, Site};
@@ -45,6 +46,8 @@ pub(crate) struct App(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
+    /// Its name, as answers carry it.
+    pub(crate) name: HeaderValue,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) prometheus: Option<PrometheusHandle>,
@@ -76,8 +79,10 @@ impl App {
     pub(crate) fn new(site: Site, options: Options, metrics: Metrics) -> Self {
         let streams = Arc::new(Semaphore::new(options.limits.streams));
         let public_streams = Arc::new(Semaphore::new(options.limits.streams / 2));
+        let name = HeaderValue::from_str(site.id().as_str()).expect("a site's name is letters, digits and hyphens");
         Self(Arc::new(Shared {
             site,
+            name,
             access: options.access,
             throttles: Throttles::new(&options.limits),
             refusals: Refusals::new(),

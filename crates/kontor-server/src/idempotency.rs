@@ -24,11 +24,12 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::extract::Caller;
+use crate::forward::Sent;
 use crate::problem::{Problem, unreadable_json};
 
 use crate::limits::IDEMPOTENCY_KEY_MAX;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request to change something, with its body. Taking it checks the key first: nobody without one
 /// makes the server read a body.
@@ -43,6 +44,10 @@ pub(crate) struct Asked {
     pub(crate) request_id: RequestId,
     pub(crate) idempotency: Option<Idempotency>,
     precondition: Option<Precondition>,
+    /// As it was sent, if it may be passed on to another site.
+    pub(crate) sent: Option<Sent>,
+    /// Another site has passed it on.
+    pub(crate) is_forwarded: bool,
 }
 
 /// What `If-Match` says.
@@ -59,13 +64,13 @@ enum Precondition {
 impl Asked {
     /// A request that depends on no revision.
     pub(crate) fn plain(actor: Actor, request_id: RequestId, idempotency: Option<Idempotency>) -> Self {
-        Self { actor, request_id, idempotency, precondition: None }
+        Self { actor, request_id, idempotency, precondition: None, sent: None, is_forwarded: false }
     }
 
     /// A request that needs no key, because it says itself what was done of it.
     pub(crate) fn without_key(caller: &Caller) -> Result<Self, Problem> {
         let (actor, request_id) = (caller.admin()?.actor.clone(), caller.ids.journaled());
-        Ok(Self { actor, request_id, idempotency: None, precondition: None })
+        Ok(Self::plain(actor, request_id, None))
     }
 
     /// The revision that the caller has seen; `None` for any.
@@ -88,7 +93,8 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
 
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
         let caller = Caller::of(request.extensions());
-        let actor = caller.admin()?.actor.clone();
+        let holder = caller.admin()?;
+        let (actor, is_forwarded) = (holder.actor.clone(), holder.is_of_another_site);
         let request_id = caller.ids.journaled();
         let precondition = precondition(request.headers())?;
         let route = request.extensions().get::<MatchedPath>().cloned();
@@ -103,7 +109,17 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
             return Err(Problem::invalid("query", format!("no parameter is known here, and {names} was given")));
         }
 
-        let body: T = read_json(&bytes_of(request, app).await?)?;
+        let mut headers = HeaderMap::new();
+        for name in [IDEMPOTENCY_KEY, header::IF_MATCH] {
+            if let Some(value) = request.headers().get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let method = request.method().clone();
+        let bytes = bytes_of(request, app).await?;
+        let body: T = read_json(&bytes)?;
+        let names = caller.ids;
+        let sent = scope.is_some().then(|| Sent { method, path: path.clone(), headers, body: bytes, names });
         let idempotency = match scope {
             Some(scope) => {
                 let fingerprint = fingerprint(&path, precondition, &body)?;
@@ -111,7 +127,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
             }
             None => None,
         };
-        Ok(Self { body, asked: Asked { actor, request_id, idempotency, precondition } })
+        Ok(Self { body, asked: Asked { actor, request_id, idempotency, precondition, sent, is_forwarded } })
     }
 }
 

@@ -13,6 +13,7 @@ mod cursor;
 pub mod demo;
 mod extract;
 mod feed;
+pub mod forward;
 mod idempotency;
 mod ids;
 mod limits;

@@ -14,6 +14,7 @@ use kontor_site::Site;
 use kontor_site::clock::Stopwatch;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::forward::Carrier;
 use crate::limits::WISHES_MAX;
 
 /// The links of a site. Clones are handles on the same ones.
@@ -24,6 +25,7 @@ struct Inner {
     started: Stopwatch,
     shown: Mutex<BTreeMap<String, Shown>>,
     heard: Mutex<BTreeMap<SiteId, Heard>>,
+    carriers: Mutex<BTreeMap<SiteId, Arc<dyn Carrier>>>,
     relays: Mutex<Relays>,
     /// Rings when something may be read through another site that was not before.
     relays_changed: watch::Sender<()>,
@@ -90,6 +92,7 @@ impl Links {
             started: Stopwatch::start(),
             shown: Mutex::default(),
             heard: Mutex::default(),
+            carriers: Mutex::default(),
             relays: Mutex::default(),
             relays_changed: watch::Sender::new(()),
             changes: watch::Sender::default(),
@@ -110,6 +113,17 @@ impl Links {
         set_gauges(name, &shown, self.now_ms());
         lock(&self.0.shown).insert(name.to_owned(), shown);
         self.changed();
+    }
+
+    /// Whoever sends writes to a site from now on.
+    pub fn carries(&self, to: &SiteId, carrier: Arc<dyn Carrier>) {
+        lock(&self.0.carriers).insert(to.clone(), carrier);
+    }
+
+    /// The same, while the link to that site is open.
+    pub(crate) fn carrier_to(&self, site: &SiteId) -> Option<Arc<dyn Carrier>> {
+        let is_open = lock(&self.0.shown).get(site.as_str()).is_some_and(|shown| shown.session.link() == Link::Open);
+        lock(&self.0.carriers).get(site).filter(|_| is_open).cloned()
     }
 
     /// Shows a link no more.

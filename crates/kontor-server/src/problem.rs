@@ -100,6 +100,18 @@ impl Problem {
         self
     }
 
+    /// The same, called otherwise.
+    pub(crate) fn of_code(mut self, code: Code, detail: String) -> Self {
+        let inner = self.inner();
+        (inner.code, inner.detail) = (code, detail);
+        self
+    }
+
+    /// A fact that is a text.
+    pub(crate) fn fact(&self, name: &str) -> Option<&str> {
+        self.0.facts.get(name).and_then(Value::as_str)
+    }
+
     /// The key that is to blame, if one is.
     pub(crate) fn refused(&self) -> Option<&Refused> {
         self.0.refused.as_ref()

@@ -27,6 +27,7 @@ use crate::access::{Access, Holder};
 use crate::app::App;
 use crate::compat::Shape;
 use crate::extract::Caller;
+use crate::forward;
 use crate::ids::Ids;
 use crate::log;
 use crate::metrics::RouteMetrics;
@@ -69,8 +70,9 @@ impl Service {
                 let caller = self.app.access.caller(request.headers());
                 let reader = || request.method().is_safe().then(|| self.app.access.reader(request.headers())).flatten();
                 Some(caller.and_then(|caller| {
-                    let caller = caller.or_else(reader);
-                    Access::reaches(caller.as_ref(), request.uri().path())?;
+                    let (method, path) = (request.method(), request.uri().path());
+                    let caller = forward::stands_for(caller.or_else(reader), method, path, request.headers())?;
+                    Access::reaches(caller.as_ref(), path)?;
                     Ok(caller)
                 }))
             }
@@ -165,6 +167,7 @@ impl Service {
         }
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(forward::SITE).or_insert_with(|| self.app.name.clone());
         ids.write(headers);
         if let Some(shape) = shape {
             shape.head(headers, &self.app, standing.as_ref(), seconds);

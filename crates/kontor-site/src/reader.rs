@@ -160,6 +160,12 @@ impl Reader {
         row(&self.rows, &self.here, id)
     }
 
+    /// The site that a reservation is of, if it is not this one and its journal is read here.
+    pub fn reservation_elsewhere(&self, id: ReservationId) -> Result<Option<SiteId>, ViewError> {
+        let found = rows_of_sites::<Reservation>(&self.rows, id)?;
+        Ok(found.into_iter().map(|(site, _)| site).find(|site| *site != self.here))
+    }
+
     /// Live holds by deadline, after one of them.
     pub fn holds(
         &self,

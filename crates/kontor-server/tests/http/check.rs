@@ -20,6 +20,7 @@ use tower::ServiceExt;
 pub(crate) struct Shop {
     pub(crate) site: Site,
     pub(crate) key: String,
+    pub(crate) links: Links,
     router: Router,
 }
 
@@ -48,8 +49,9 @@ impl Shop {
         let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
+        let links = options.links.clone();
         let router = router(site.clone(), Options { access: access(options.access), ..options });
-        Self { site, key, router }
+        Self { site, key, links, router }
     }
 
     /// A site of a demo.
@@ -58,7 +60,8 @@ impl Shop {
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
         let options = Options { access: access(options.access), demo: Some(demo), ..options };
-        Self { router: router(site.clone(), options), site, key }
+        let links = options.links.clone();
+        Self { router: router(site.clone(), options), site, key, links }
     }
 
     /// With a product DESK and 10 of it at berlin, and nothing at depot.

@@ -1,16 +1,18 @@
 //! One link: asks a peer for its journal and reads in what it answers, as its session says. Beside that, what
 //! the peer keeps of others is read from it, as [`relay`](super::relay) does.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use kontor_api::site::{GroupPlace, Held, KeptJournal, PeerAddress};
-use kontor_client::{Client, ClientError, JournalPart, News};
+use kontor_client::{Client, ClientError, JournalPart, News, Reply};
 use kontor_core::group::Digest;
 use kontor_core::id::SiteId;
 use kontor_core::session::{Ask, Link, Mark, Next, Past, Session, Trouble};
+use kontor_server::forward::{Carrier, Errand, NotTold, Told};
 use kontor_server::links::{Links, Shown, held};
 use kontor_site::Site;
 use kontor_site::clock::wall_ms;
@@ -105,7 +107,9 @@ impl Follower {
         loop {
             self.show();
             if let Some(peer) = &self.peer {
-                is_met.send_if_modified(|met| met.replace(peer.clone()).is_none());
+                if is_met.send_if_modified(|met| met.replace(peer.clone()).is_none()) {
+                    self.links.carries(peer, Arc::new(Road(client.clone())));
+                }
                 if let Some(kept) = self.site.kept(peer) {
                     self.session.read_elsewhere(kept);
                 }
@@ -296,6 +300,24 @@ impl Follower {
     fn name(&self) -> String {
         let told = || self.address.site.clone().unwrap_or_else(|| self.address.url.clone());
         self.peer.as_ref().map_or_else(told, SiteId::to_string)
+    }
+}
+
+/// Sends writes to a peer that it decides.
+struct Road(Client);
+
+impl Carrier for Road {
+    fn carry(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Result<Told, NotTold>> + Send + '_>> {
+        Box::pin(async move {
+            let Errand { method, path, headers, body } = errand;
+            match self.0.pass_on(&method, &path, headers, body).await {
+                Ok(Reply { status, headers, body }) => Ok(Told { status, headers, body }),
+                Err(
+                    error @ (ClientError::Unreachable { .. } | ClientError::Address { .. } | ClientError::Request(_)),
+                ) => Err(NotTold::NotSent(with_causes(&error))),
+                Err(error) => Err(NotTold::Unknown(with_causes(&error))),
+            }
+        })
     }
 }
 

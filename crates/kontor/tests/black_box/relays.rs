@@ -74,3 +74,30 @@ fn a_site_hears_through_others_that_it_has_lost_the_end_of_its_journal() {
     until("eu reads through ap what us has lost", || eu.sees("PEAR"));
     until("us hears of it", || us.alarms().contains("the end of the journal was lost"));
 }
+
+#[test]
+fn the_books_of_another_site_are_written_through_the_link_and_only_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let us = Region::new(folder.path(), "us", None);
+    let eu = Region::new(folder.path(), "eu", Some(us.code_for("eu")));
+    us.adds("APPLE");
+    us.post("/api/v1/locations", &json!({"id": "depot", "name": "Depot"}));
+    until("eu reads", || eu.has_read_all_of(&us));
+    let arrives = |key: &str| {
+        let units = json!({"sku": "APPLE", "location": "depot", "quantity": 5});
+        eu.server().client().post("/api/v1/stock/receive", key, &units).expect("up")
+    };
+    let booked = arrives("one");
+    assert_eq!((booked.status, booked.header("kontor-site")), (201, Some("us")));
+    assert_eq!(us.get("/api/v1/stock/APPLE")["totals"]["on_hand"], 5);
+    let movement = us.get("/api/v1/movements?sku=APPLE")["items"][0].clone();
+    assert!(movement["actor"].as_str().is_some_and(|actor| actor.ends_with("@eu")), "{movement}");
+    us.network.set(Network::Cut);
+    until("eu says that the link is cut", || eu.link_to("us")["link"] == "cut");
+    let refused = arrives("two");
+    assert_eq!((refused.status, refused.code().as_str()), (503, "owned_elsewhere"));
+    assert_eq!(refused.header("kontor-site"), Some("eu"));
+    us.network.set(Network::Open);
+    until("the same request is done when the link is open", || arrives("two").is_success());
+    assert_eq!(us.get("/api/v1/stock/APPLE")["totals"]["on_hand"], 10);
+}

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{json, put};
 use crate::app::App;
+use crate::forward::elsewhere;
 use crate::idempotency::Asked;
 use crate::problem::Problem;
 
@@ -45,14 +46,17 @@ impl<W> Told<W> {
     }
 }
 
-/// Gives the site a command and tells what it did, or why not.
+/// Gives the site a command and tells what it did, or why not. What another site decides, that one is asked.
 pub(crate) async fn write<W: Serialize>(
     app: &App,
     asked: &Asked,
     command: Command,
     tell: impl FnOnce(&Answer) -> Result<Told<W>, Problem>,
 ) -> Result<Response, Problem> {
-    told(&app.submit(asked, command).await?, tell)
+    match app.submit(asked, command).await {
+        Ok(answer) => told(&answer, tell),
+        Err(problem) => elsewhere(app, asked, problem).await,
+    }
 }
 
 /// Something has changed: no problem may say that nothing has.

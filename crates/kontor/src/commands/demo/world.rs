@@ -39,6 +39,7 @@ pub(super) const MAIN_PORT: u16 = 8080;
 
 /// How long sites may take to read what was put into the first of them.
 const FILL_PATIENCE: Duration = Duration::from_secs(60);
+const FILL_LOOK: Duration = Duration::from_millis(20);
 
 /// The pool that the reference inventory service sells from.
 const CENTRAL: &str = "central";
@@ -51,6 +52,8 @@ struct Place {
     site: &'static str,
     kind: SiteKind,
     ports: &'static [Port],
+    /// Of a store, the region that it calls.
+    region: Option<&'static str>,
     /// Its own shelf, and whose shelf of the sample data it is filled like.
     shelf: Option<(&'static str, &'static str, &'static str)>,
 }
@@ -83,22 +86,49 @@ const PLACES: [Place; 6] = [
                 about: "central inventory, key demo or admin-demo",
             },
         ],
+        region: None,
         shelf: None,
     },
     Place {
         site: "eu-west-1",
         kind: SiteKind::Region,
         ports: &[Port { number: 8082, keys: Keys::None, about: "pages, API; reference services, without a key" }],
+        region: None,
         shelf: None,
     },
-    store("store-s1", ("store-s1", "Harbor Street shop", "store-s1"), &[store_port(8083, &["store-s1-key", "demo"])]),
-    store("store-s2", ("store-s2", "Station shop", "store-s2"), &[store_port(8084, &["store-s2-key", "demo"])]),
-    store("store-s3", ("store-s3", "Market Hall shop", "store-s2"), &[store_port(8085, &["store-s3-key", "demo"])]),
-    store("store-s4", ("store-s4", "Airport shop", "store-s1"), &[store_port(8086, &["store-s4-key", "demo"])]),
+    store(
+        "store-s1",
+        "us-east-1",
+        ("store-s1", "Harbor Street shop", "store-s1"),
+        &[store_port(8083, &["store-s1-key", "demo"])],
+    ),
+    store(
+        "store-s2",
+        "us-east-1",
+        ("store-s2", "Station shop", "store-s2"),
+        &[store_port(8084, &["store-s2-key", "demo"])],
+    ),
+    store(
+        "store-s3",
+        "eu-west-1",
+        ("store-s3", "Market Hall shop", "store-s2"),
+        &[store_port(8085, &["store-s3-key", "demo"])],
+    ),
+    store(
+        "store-s4",
+        "eu-west-1",
+        ("store-s4", "Airport shop", "store-s1"),
+        &[store_port(8086, &["store-s4-key", "demo"])],
+    ),
 ];
 
-const fn store(site: &'static str, shelf: (&'static str, &'static str, &'static str), ports: &'static [Port]) -> Place {
-    Place { site, kind: SiteKind::Store, ports, shelf: Some(shelf) }
+const fn store(
+    site: &'static str,
+    region: &'static str,
+    shelf: (&'static str, &'static str, &'static str),
+    ports: &'static [Port],
+) -> Place {
+    Place { site, kind: SiteKind::Store, ports, region: Some(region), shelf: Some(shelf) }
 }
 
 const fn store_port(number: u16, keys: &'static [&'static str]) -> Port {
@@ -171,7 +201,14 @@ impl World {
         let (links, wishes) = Links::new();
         let address = url(place.ports[0].number, network.offset);
         let peers = self.gates(place, &links, network).await?;
-        let peers = Peers::start(&site, &links, address.clone(), &network.data.join(place.site), peers)?;
+        let peers = Peers::start(
+            &site,
+            &links,
+            address.clone(),
+            place.region.is_some(),
+            &network.data.join(place.site),
+            peers,
+        )?;
         let peers = tokio::spawn(peers.run(None, wishes));
         for (listener, port) in listeners.into_iter().zip(place.ports) {
             let access = access(&site, port.keys, network.peer_key)?;
@@ -238,9 +275,8 @@ impl World {
             put(&running.site, Command::OpenLocation { id: id.clone(), name: Title::parse(name)? }).await?;
             receive(&running.site, &id, shelf_like(&sample, like, &id)).await?;
         }
-        for (from, to) in links() {
-            let of = |name: &str| self.sites.iter().find(|running| running.place.site == name);
-            if let (Some(reader), Some(read)) = (of(&from), of(&to)) {
+        for reader in &self.sites {
+            for read in self.sites.iter().filter(|read| read.place.site != reader.place.site) {
                 let end = read.site.status().end;
                 reader.has_read(read.site.id(), (end.term, end.seq)).await?;
             }
@@ -280,9 +316,11 @@ impl Running {
                 changes.mark_unchanged();
                 let journals = self.site.status().journals;
                 let folded = journals.get(other).map(|journal| (journal.folded.term, journal.folded.seq));
-                if folded >= Some(end) || changes.changed().await.is_err() {
+                if folded >= Some(end) {
                     return;
                 }
+                // What is read through others changes no link: it is looked at now and then.
+                drop(timeout(FILL_LOOK, changes.changed()).await);
             }
         };
         let read = timeout(FILL_PATIENCE, reading).await;
@@ -314,10 +352,14 @@ fn open(place: &Place, data: &Path) -> JoinHandle<anyhow::Result<Site>> {
     })
 }
 
-/// Who reads whom: every site every other one.
+/// Who calls whom: each region the others, each store its region. All else goes through those.
 fn links() -> impl Iterator<Item = (String, String)> {
-    let pairs = PLACES.iter().flat_map(|from| PLACES.iter().map(move |to| (from.site, to.site)));
-    pairs.filter(|(from, to)| from != to).map(|(from, to)| (from.to_owned(), to.to_owned()))
+    let calls = |from: &Place, to: &Place| match from.region {
+        Some(region) => region == to.site,
+        None => to.region.is_none() && from.site != to.site,
+    };
+    let pairs = PLACES.iter().flat_map(|from| PLACES.iter().map(move |to| (from, to)));
+    pairs.filter(move |(from, to)| calls(from, to)).map(|(from, to)| (from.site.to_owned(), to.site.to_owned()))
 }
 
 fn told(place: &Place, offset: u16) -> DemoSite {

@@ -2,6 +2,7 @@ mod access;
 mod bulk;
 mod changes;
 mod export;
+mod forward;
 mod input;
 mod jobs;
 mod listings;

@@ -12,7 +12,7 @@ use crate::check::Shop;
 const DESK: &str = "POST /api/v1/products\n\n{\"sku\": \"DESK\", \"title\": \"Walnut desk\"}";
 
 /// The key that a site is given.
-async fn key_for(shop: &Shop, site: &str) -> String {
+pub(crate) async fn key_for(shop: &Shop, site: &str) -> String {
     let seen = shop.ask(&format!("POST /api/v1/sites\n\n{{\"site\": \"{site}\"}}")).await;
     assert_eq!(seen.status, 201, "{seen:?}");
     let enrolled: Enrolled = serde_json::from_str(&seen.body).unwrap();
