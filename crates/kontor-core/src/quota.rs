@@ -19,7 +19,7 @@
 //!   is missing too.
 //!
 //! Nothing is asked twice of one site while it is open, but by a buyer after the first ask has run out.
-//! Who was declined asks again when that ask has run out.
+//! Who was declined, and who wants its share, asks the same site again when the last ask has run out.
 
 use std::cmp::Reverse;
 
@@ -173,9 +173,12 @@ impl Shelf<'_> {
         i64::try_from(share).unwrap_or(i64::MAX)
     }
 
-    /// By demand; who has sold nothing lately keeps about a tenth of an even share.
+    /// By demand; who has sold nothing lately keeps about a tenth of an even share. Lately is the last day on
+    /// which anybody has sold of the shelf: by the rows alone, and not by the clock of whoever looks. Sites
+    /// whose clocks differ would want the same units, and hand them to and fro.
     fn weight(&self, site: &SiteId) -> u128 {
-        let demand = |site: &SiteId| u128::from(self.row(site).map_or(0, |row| row.recent.units(self.now)));
+        let day = self.rows.iter().map(|(_, row)| row.recent.day).max().unwrap_or(0);
+        let demand = |site: &SiteId| u128::from(self.row(site).map_or(0, |row| row.recent.units(day)));
         10 * demand(site) + self.holders.iter().map(demand).sum::<u128>() + 10
     }
 
@@ -208,6 +211,11 @@ impl Shelf<'_> {
         let has_run_out = ask.until <= self.now;
         if open(self.rows, self.here, donor) > 0 {
             return for_a_buyer && has_run_out;
+        }
+        // For its share a site asks one donor seldom. Two sites that see different rows, because a link
+        // between others is cut, may both want the same units; they hand them to and fro slowly.
+        if !for_a_buyer {
+            return has_run_out;
         }
         let declined = self.row(donor).and_then(|row| row.declined.get(self.here)).copied().unwrap_or(0);
         has_run_out || declined == ask.declined
@@ -267,4 +275,30 @@ fn signed(units: u64) -> i64 {
 /// Less than nothing counts as nothing.
 fn unsigned(units: i64) -> u64 {
     u64::try_from(units).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::Recent;
+
+    #[test]
+    fn sites_on_either_side_of_midnight_agree_where_the_rest_gathers() {
+        let [main, west] = ["main", "west"].map(|name| SiteId::parse(name).unwrap());
+        let holders = [main.clone(), west.clone()];
+        let row = |today, before| StockRow { recent: Recent { day: 9, today, before }, ..StockRow::default() };
+        // Of the two days main has sold more; of what is left of them after midnight, by its clock, west.
+        let mut rows = [(main.clone(), row(1, 20)), (west.clone(), row(2, 1))];
+        rows[1].1.received = 5;
+        let tend = |rows: &[(SiteId, StockRow)], here: &SiteId, day: u64| {
+            let now = SiteTime(day * 24 * 3_600_000 + 1);
+            Shelf { rows, home: &west, here, holders: &holders, now, heard: &[] }.tend()
+        };
+        let asks_for_all = [Act::Ask { of: west.clone(), units: 5, wanted: 0 }];
+        assert_eq!((tend(&rows, &main, 9), tend(&rows, &west, 10)), (asks_for_all.to_vec(), Vec::new()));
+        let ask = Ask { units: 5, wanted: 0, declined: 0, until: SiteTime(0) };
+        rows[0].1.asked.insert(west.clone(), ask);
+        rows[1].1.granted.insert(main.clone(), 5);
+        assert_eq!((tend(&rows, &main, 9), tend(&rows, &west, 10)), (Vec::new(), Vec::new()));
+    }
 }

@@ -206,19 +206,15 @@ impl Recent {
         *self = Self { day, today: units, before };
     }
 
-    /// Units promised in the last 24 hours, about: of the day before, the part that is not over yet.
-    pub fn units(self, now: SiteTime) -> u64 {
-        let left = DAY_MS - now.0 % DAY_MS;
-        let part = |units: u64| u64::try_from(u128::from(units) * u128::from(left) / u128::from(DAY_MS)).unwrap_or(0);
-        match now.day() {
-            day if day <= self.day => self.today.saturating_add(part(self.before)),
-            day if day == self.day + 1 => part(self.today),
+    /// Units promised on this day and, for a half, on the day before it. What is known of later days counts.
+    pub fn units(self, day: u64) -> u64 {
+        match day.saturating_sub(self.day) {
+            0 => self.today.saturating_add(self.before / 2),
+            1 => self.today / 2,
             _ => 0,
         }
     }
 }
-
-const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Counters stay below 2^53 (a million full movements), so the conversion is exact.
 fn signed(units: u64) -> i64 {

@@ -29,12 +29,13 @@ fn what_comes_in_is_shared_evenly_at_first_and_by_demand_later() {
          3s   | west | tend apples        | nothing                          | 50 50
          4s   | west | reserve r1 30 apples | r1 held until 15m4s            | 50 20
          4s   | west | commit r1          | r1 committed                     | 50 20
-         5s   | west | tend apples        | asks main for 92 apples in all   | 50 20
-         6s   | main | reads west         |                                  | 50 20
-         6s   | main | tend apples        | gives west 92 apples in all      | 8 20
-         7s   | west | reads main         |                                  | 8 62
-         7s   | main | tend apples        | nothing                          | 8 62
-         7s   | west | tend apples        | nothing                          | 8 62",
+         5s   | west | tend apples        | nothing                          | 50 20
+         11s  | west | tend apples        | asks main for 92 apples in all   | 50 20
+         12s  | main | reads west         |                                  | 50 20
+         12s  | main | tend apples        | gives west 92 apples in all      | 8 20
+         13s  | west | reads main         |                                  | 8 62
+         13s  | main | tend apples        | nothing                          | 8 62
+         13s  | west | tend apples        | nothing                          | 8 62",
     );
 }
 
