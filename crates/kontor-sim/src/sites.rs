@@ -31,6 +31,9 @@ use crate::world::{Place, World};
 
 const NAMES: [&str; 3] = ["main", "west", "store"];
 
+/// What may happen before a world calms down. Mostly it is some ten thousand events.
+const EVENTS_MAX: u64 = 5_000_000;
+
 /// Rounds of reading everything, in the end. An ask, an answer, and asks that have run out: a few.
 const ROUNDS_MAX: u64 = 60;
 
@@ -145,7 +148,12 @@ impl Sites {
     /// Lives through the world, and checks what must hold all along and in the end.
     pub(crate) fn run(&mut self) -> Kept {
         self.begin();
+        let mut happened = 0;
         while self.worlds.iter().any(|world| !world.is_calm()) {
+            happened += 1;
+            if happened == EVENTS_MAX {
+                return Err(broken("sites do not keep each other busy without end", EVENTS_MAX, self.now_us));
+            }
             if !self.go_on(u64::MAX)? {
                 return Err(broken("something happens next", "a site", "nothing"));
             }
