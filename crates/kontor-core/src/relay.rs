@@ -119,7 +119,11 @@ impl Relays {
     /// A peer has answered: it holds the journal up to `end`, and by now it is here up to `kept`.
     pub fn answered(&mut self, now_ms: u64, peer: &SiteId, ask: &AskOf, end: Place, kept: Place, chance: u64) {
         let Some(journal) = self.journals.get_mut(&ask.of) else { return };
-        journal.told.insert(peer.clone(), end);
+        // What was told meanwhile is newer, unless the peer turns out to hold nothing of what it was asked for.
+        let told = journal.told.entry(peer.clone()).or_default();
+        if end > *told || end <= ask.after.place() {
+            *told = end;
+        }
         if kept <= ask.after.place() && end > kept {
             return self.failed(now_ms, ask, chance);
         }
@@ -225,6 +229,21 @@ mod tests {
             assert_eq!(relays.next(0, &hub, |_| Some(mark(3))), NextOf::Wait(None), "{link:?}");
             assert_eq!(relays.through(&site("far")), None);
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_older_than_what_was_told_meanwhile_hides_nothing() {
+        let (mut relays, hub) = relays();
+        relays.link(&site("near"), Link::Stopped);
+        let ask = asked(relays.next(0, &hub, |_| Some(mark(3))));
+        relays.told(&hub, [(site("far"), (1, 12))]);
+        relays.answered(5, &hub, &ask, (1, 9), (1, 9), 0);
+        assert_eq!(asked(relays.next(5, &hub, |_| Some(mark(9)))).after.seq, 9);
+        let (mut relays, hub) = self::relays();
+        relays.link(&site("near"), Link::Stopped);
+        let ask = asked(relays.next(0, &hub, |_| Some(mark(3))));
+        relays.answered(5, &hub, &ask, (1, 2), (1, 3), 0);
+        assert_eq!(relays.next(5, &hub, |_| Some(mark(3))), NextOf::Wait(None), "it has lost what it had");
     }
 
     #[test]

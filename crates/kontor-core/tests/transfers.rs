@@ -31,7 +31,7 @@ fn units_are_held_when_accepted_promised_when_confirmed_and_gone_when_dispatched
          5s   | main | dispatch t1                                  | no: transfer_status t1 dispatched  | 6 0 0
          6s   | west | arrive t1                                    | no: transfer_status t1 confirmed   | 6 0 0
          7s   | west | reads main                                   |                                    | 6 0 0
-         7s   | main | arrive t1                                    | no: owned_elsewhere location annex home west | 6 0 0
+         7s   | main | arrive t1                                    | no: owned_elsewhere location annex site west | 6 0 0
          8s   | west | arrive t1                                    | apples@annex +4; t1 received([4])  | 6 0 4
          9s   | west | arrive t1                                    | no: transfer_status t1 received    | 6 0 4",
     );
