@@ -231,6 +231,73 @@ fn a_reader_that_is_killed_goes_on_without_gap_or_doubling() {
     say("regions", &format!("{kills} kills of a reader, {sold} sales, {end} groups: all there once, {took} after"));
 }
 
+#[test]
+fn what_was_sold_while_away_comes_home_over_every_kind_of_network() {
+    let sales = if prove() { 10_000 } else { 600 };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut us, mut eu) = two_regions(folder.path());
+    us.adds("APPLE");
+    for (region, place) in [(&us, "depot"), (&eu, "shop")] {
+        until("the product is known", || region.sees("APPLE"));
+        region.post("/api/v1/locations", &json!({"id": place, "name": place}));
+        region.post("/api/v1/stock/receive", &json!({"sku": "APPLE", "location": place, "quantity": 1_000_000}));
+    }
+    let is_equal = |us: &Region, eu: &Region| us.has_read_all_of(eu) && eu.has_read_all_of(us);
+    until("both have read everything", || is_equal(&us, &eu));
+    let set = |network| [&us, &eu].map(|region| region.network.set(network));
+    set(Network::Cut);
+    until("both say that the link is cut", || us.link_to("eu")["link"] == "cut" && eu.link_to("us")["link"] == "cut");
+
+    let sell = |region: &Region, place: &str, count: usize| {
+        for number in 0..count {
+            let line = json!({"sku": "APPLE", "location": place, "quantity": 1});
+            let sale = json!({"reference": format!("{place}-{number}"), "lines": [line]});
+            region.post("/api/v1/stock/issue", &sale);
+        }
+    };
+    sell(&us, "depot", 50);
+    sell(&eu, "shop", sales);
+    let began = Stopwatch::start();
+    let read = |us: &Region| us.link_to("eu")["read"]["seq"].as_u64().unwrap_or(0);
+    let end = eu.get("/api/v1/sites")["end"]["seq"].as_u64().expect("a number");
+    let mut said = Vec::new();
+    for network in
+        [Network::HalfOpen, Network::Truncated, Network::OneWay, Network::Flapping, Network::Slow, Network::Dead]
+    {
+        let before = read(&us);
+        set(network);
+        // Over those that carry anything, something comes; the others are healed while they are asked.
+        if matches!(network, Network::Truncated | Network::Flapping | Network::Slow) && before < end {
+            until("us reads on", || read(&us) > before);
+        }
+        said.push(format!("{network:?} {} to {}", before, read(&us)));
+    }
+    set(Network::Open);
+    until("both have read everything", || is_equal(&us, &eu));
+    let took = began.seconds();
+
+    let levels = |region: &Region| region.get("/api/v1/stock/APPLE")["levels"].clone();
+    assert_eq!(levels(&us).as_array().map(Vec::len), Some(2));
+    let on_hand = |region: &Region, at: usize| levels(region)[at]["on_hand"].as_u64();
+    for region in [&us, &eu] {
+        let (depot, shop) = (on_hand(region, 0), on_hand(region, 1));
+        assert_eq!((depot, shop), (Some(1_000_000 - 50), Some(1_000_000 - sales as u64)), "{}", region.name);
+    }
+    let newest = |region: &Region| region.get("/api/v1/movements?sku=APPLE&page_size=200")["items"].clone();
+    assert_eq!(newest(&us), newest(&eu), "the ledger is the same to the last line");
+    for region in [&mut us, &mut eu] {
+        region.stop();
+        assert_sound(&region.data);
+    }
+    say(
+        "regions",
+        &format!(
+            "{sales} sales made while away, groups of {end}: {}; all there once after {took:.1} s",
+            said.join(", ")
+        ),
+    );
+}
+
 /// A peer that answers every question with the same bytes.
 fn answers_always(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
