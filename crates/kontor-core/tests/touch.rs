@@ -18,6 +18,9 @@ use support::{Shop, Tables, place, shared, site, sku};
 #[test]
 fn a_read_touches_the_same_rows_and_bytes_with_one_site_three_and_ten() {
     let touched: Vec<Touched> = [1, 3, 10].map(|sites| read(sites, 0)).into();
+    for (sites, Touched { rows, bytes }) in [1, 3, 10].into_iter().zip(&touched) {
+        println!("{sites:>2} sites: a product with its stock is {rows} rows, {bytes} bytes");
+    }
     assert_eq!(touched[0], touched[1]);
     assert_eq!(touched[0], touched[2]);
     assert_eq!(touched[0].rows, 4, "the product, the item, the location and the shelf");
