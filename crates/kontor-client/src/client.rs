@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -14,6 +14,9 @@ use crate::error::ClientError;
 
 /// Times that a request is sent in all, when its outcome is not known and it may be repeated.
 const TRIES: usize = 3;
+
+/// Bytes of the longest answer that is read into memory: a page of 200 products, each as long as one can be.
+const REPLY_BYTES_MAX: usize = 64 << 20;
 
 /// A client of one site. What it sends again goes to the same one: another one does not know the key, and would
 /// do it a second time.
@@ -229,7 +232,7 @@ const JSON: &str = "application/json";
 impl Reply {
     async fn read(response: Response<Incoming>) -> Result<Self, ClientError> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| ClientError::BrokenOff(error.into()))?.to_bytes();
+        let body = Limited::new(body, REPLY_BYTES_MAX).collect().await.map_err(ClientError::BrokenOff)?.to_bytes();
         Ok(Self { status: head.status, headers: head.headers, body })
     }
 

@@ -273,11 +273,12 @@ pub enum Command {
         /// The papers of it.
         note: Note,
     },
-    /// Answers what other sites offer, and confirms what they have accepted. The site gives itself this
-    /// command.
-    TendOffers {
-        /// Which offers, and whose they are.
-        offers: Vec<(OfferId, SiteId)>,
+    /// Answers what another site offers, or confirms what it has accepted. The site gives itself this command.
+    TendOffer {
+        /// Which offer.
+        id: OfferId,
+        /// Whose it is.
+        asker: SiteId,
     },
     /// Several commands in one entry, each decided on top of the ones before it: all or none.
     All(Vec<Command>),

@@ -59,7 +59,7 @@ pub const TRANSFER_LINES_MAX: usize = 300;
 /// exchange of journals; a day is a long cut, and after it the target tries once more.
 pub const TRANSFER_HOLD_MS: u64 = 24 * 3_600_000;
 
-/// Offers that a site sees to in one command.
+/// Offers that a site sees to in one group, each in an entry of its own.
 pub const OFFERS_PER_TICK: usize = 16;
 
 /// Commands in one entry. What callers do in one go is an item, its place, its price, its stock and a

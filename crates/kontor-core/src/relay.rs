@@ -79,6 +79,11 @@ impl Relays {
         unknown
     }
 
+    /// Whether it is known that somebody holds the journal.
+    pub fn knows(&self, of: &SiteId) -> bool {
+        self.journals.contains_key(of)
+    }
+
     /// What a peer is to be asked now. `kept` says what is here of a journal, if it is read at all.
     pub fn next(&mut self, now_ms: u64, peer: &SiteId, kept: impl Fn(&SiteId) -> Option<Mark>) -> NextOf {
         if self.links.get(peer) != Some(&Link::Open) {

@@ -7,7 +7,7 @@ use kontor_core::fold::fold_judged;
 use kontor_core::group::Group;
 use kontor_core::overlay::Overlay;
 use support::ledger::{aligned, cells, moment, play, play_done, told_of};
-use support::{Answer, Shop, encode, shared, site};
+use support::{Shop, encode, shared, site};
 
 #[test]
 fn units_are_held_when_accepted_promised_when_confirmed_and_gone_when_dispatched() {
@@ -20,6 +20,7 @@ fn units_are_held_when_accepted_promised_when_confirmed_and_gone_when_dispatched
          2s   | main | dispatch t1                                  | no: transfer_status t1 offered     | 10 0 0
          2s   | main | tend-offer t1 west                           | t1 held until 1d2s; t1 accepted    | 10 4 0
          2s   | main | tend-offer t1 west                           | nothing                            | 10 4 0
+         2s   | main | commit t1                                    | no: transfer_status t1 accepted    | 10 4 0
          2s   | main | dispatch t1                                  | no: transfer_status t1 accepted    | 10 4 0
          3s   | west | reads main                                   |                                    | 10 4 0
          3s   | west | arrive t1                                    | no: transfer_status t1 accepted    | 10 4 0
@@ -27,6 +28,8 @@ fn units_are_held_when_accepted_promised_when_confirmed_and_gone_when_dispatched
          3s   | west | withdraw t1                                  | no: transfer_status t1 confirmed   | 10 4 0
          4s   | main | reads west                                   |                                    | 10 4 0
          4s   | main | tend-offer t1 west                           | t1 committed; t1 done              | 10 4 0
+         4s   | main | release t1                                   | no: transfer_status t1 done        | 10 4 0
+         4s   | main | ship t1                                      | no: transfer_status t1 done        | 10 4 0
          5s   | main | dispatch t1                                  | apples -4; t1 dispatched           | 6 0 0
          5s   | main | dispatch t1                                  | no: transfer_status t1 dispatched  | 6 0 0
          6s   | west | arrive t1                                    | no: transfer_status t1 confirmed   | 6 0 0
@@ -95,6 +98,7 @@ fn between_locations_of_one_site_nobody_waits() {
          0s   | main | receive 10 apples                            | apples +10                         | 10 0 0
          1s   | main | transfer t1 12 apples from shop to cellar    | no: insufficient_stock apples wanted 12 available 10 | 10 0 0
          1s   | main | transfer t1 4 apples from shop to shop       | no: invalid_request                | 10 0 0
+         1s   | main | transfer t1 4 cards from shop to cellar      | no: invalid_request                | 10 0 0
          1s   | main | transfer t1 4 apples from shop to nowhere    | no: unknown_location location nowhere | 10 0 0
          1s   | main | transfer t1 1 apples + 3 apples from shop to cellar | t1 asked of main; t1 held until 1d1s; t1 accepted; t1 confirmed; t1 committed; t1 done | 10 4 0
          1s   | main | transfer t1 1 apples from shop to cellar     | no: already_exists transfer t1     | 10 4 0
@@ -117,13 +121,11 @@ fn who_acts_before_the_confirm_is_found_out() {
         play_done(&mut sites.shops[at], act);
     }
     sites.read(1);
-    let shop = &mut sites.shops[0];
-    let Answer::Done(mut events) = play(shop, "commit t1") else { panic!("it is held") };
     let (id, asker) = (support::ledger::offer("t1"), site("west"));
-    events.push(kontor_core::event::Event::TransferAnswered { id, asker, answer: kontor_core::offer::Answer::Done });
-    let bytes = shop.journal.last().expect("a group").clone();
-    let mut group = shared(&bytes);
-    group.entries[0].events = events;
+    let early = kontor_core::event::Event::TransferAnswered { id, asker, answer: kontor_core::offer::Answer::Done };
+    play_done(&mut sites.shops[0], "receive 1 apples");
+    let mut group = shared(sites.shops[0].journal.last().expect("a group"));
+    group.entries[0].events = vec![early];
     let mut rows = Overlay::new(&sites.shops[1].tables);
     let breach = fold_judged(&mut rows, &shared(&encode(&group))).expect("it folds");
     let why = breach.map(|breach| breach.to_string());

@@ -102,9 +102,12 @@ pub(crate) fn stands_for(
         return Err(forbidden("Kontor-Actor is for sites that pass on a request"));
     };
     let is_under = |all: &str| at.strip_prefix(all).is_some_and(|rest| rest.starts_with('/'));
-    let is_path = is_under(path::STOCK) || is_under(path::LOCATIONS) || is_under(path::RESERVATIONS);
+    let decided_at_home = [path::STOCK, path::LOCATIONS, path::RESERVATIONS, path::TRANSFERS];
+    let is_path = decided_at_home.iter().any(|all| is_under(all));
     if method.is_safe() || !is_path || !headers.contains_key(IDEMPOTENCY_KEY) {
-        return Err(forbidden("only writes of books and reservations with an Idempotency-Key are passed on"));
+        return Err(forbidden(
+            "only writes of books, reservations and transfers with an Idempotency-Key are passed on",
+        ));
     }
     let said = said.to_str().ok().and_then(|said| Some((said, said.rsplit_once('@')?)));
     let Some((said, (name, of))) = said.filter(|(_, (name, _))| !name.is_empty()) else {
@@ -130,7 +133,11 @@ pub(crate) async fn elsewhere(app: &App, asked: &Asked, problem: Problem) -> Res
         Some(sent) => sent,
     };
     let Some(carrier) = app.links.carrier_to(&owner) else {
-        return Err(not_done("there is no open link to it from here".into()));
+        let is_store =
+            app.links.of(&app.site).items.iter().any(|item| item.site == owner.as_str() && item.url.is_none());
+        let why =
+            if is_store { "it calls and cannot be called from here" } else { "there is no open link to it from here" };
+        return Err(not_done(why.into()));
     };
     let mut headers = sent.headers.clone();
     sent.names.clone().write(&mut headers);

@@ -180,6 +180,11 @@ impl Links {
         unknown
     }
 
+    /// Whether a journal is one of those that may be read through others: there is a limit to them.
+    pub fn knows(&self, of: &SiteId) -> bool {
+        lock(&self.0.relays).knows(of)
+    }
+
     /// The link to a peer has another state than before.
     pub fn turned(&self, peer: &SiteId, link: Link) {
         lock(&self.0.relays).link(peer, link);

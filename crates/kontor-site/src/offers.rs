@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use kontor_core::command::Command;
 use kontor_core::id::{OfferId, SiteId};
 use kontor_core::limits::OFFERS_PER_TICK;
 use kontor_core::offer::OfferRow;
@@ -15,7 +14,7 @@ use kontor_core::view::{KeyRange, View, ViewError};
 
 use crate::limits::OFFERS_PER_LOOK;
 
-type Offer = (OfferId, SiteId);
+pub(crate) type Offer = (OfferId, SiteId);
 
 /// What waits to be seen to.
 #[derive(Debug, Default)]
@@ -46,8 +45,8 @@ impl Offers {
         !self.changed.is_empty() || self.all_from.is_some()
     }
 
-    /// What the site tells itself to do now.
-    pub(crate) fn take(&mut self, rows: &dyn View) -> Result<Option<Command>, ViewError> {
+    /// What the site sees to now.
+    pub(crate) fn take(&mut self, rows: &dyn View) -> Result<Vec<Offer>, ViewError> {
         self.go_on(rows)?;
         let mut offers = Vec::new();
         while offers.len() < OFFERS_PER_TICK
@@ -55,7 +54,7 @@ impl Offers {
         {
             offers.push(offer);
         }
-        Ok((!offers.is_empty()).then_some(Command::TendOffers { offers }))
+        Ok(offers)
     }
 
     /// Goes on looking at all offers.

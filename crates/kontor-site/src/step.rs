@@ -12,7 +12,7 @@ use kontor_core::decide::{self, Decision};
 use kontor_core::event::{Entry, Event};
 use kontor_core::fold::{self, At};
 use kontor_core::group::{self, Digest, GroupBody, GroupError, GroupHeader, Seen};
-use kontor_core::id::{Actor, OfferId, Position, RequestId, ReservationId, SiteId};
+use kontor_core::id::{Actor, Position, RequestId, ReservationId, SiteId};
 use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{self, KeyParts, Table};
@@ -24,7 +24,7 @@ use kontor_core::view::{KeyRange, View, ViewError};
 
 use crate::foreign::{Folding, Foreign, ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
-use crate::offers::Offers;
+use crate::offers::{Offer, Offers};
 use crate::shares::{Item, Shares};
 
 /// What a site is told.
@@ -207,7 +207,7 @@ struct InFlight {
 #[derive(Default)]
 struct Tended {
     items: Vec<Item>,
-    offers: Vec<(OfferId, SiteId)>,
+    offers: Vec<Offer>,
 }
 
 impl<V: View> Step<V> {
@@ -569,26 +569,29 @@ impl Draft<'_> {
     }
 
     /// Sees to some offers, if there is room. Answers which.
-    fn see_to_offers(&mut self, offers: &mut Offers) -> Vec<(OfferId, SiteId)> {
+    fn see_to_offers(&mut self, offers: &mut Offers) -> Vec<Offer> {
         if !offers.wait() || !self.has_room() {
             return Vec::new();
         }
-        let command = match offers.take(&self.rows) {
-            Ok(Some(command)) => command,
-            Ok(None) => return Vec::new(),
+        let taken = match offers.take(&self.rows) {
+            Ok(taken) => taken,
             Err(error) => {
                 tracing::error!("The site could not look at its offers: {error}");
                 return Vec::new();
             }
         };
-        let request = own_request(command);
-        if let Err(error) = self.decide(&request) {
-            tracing::error!("The site could not see to its offers: {error}");
+        // Each in an entry of its own: what is wrong with one says nothing of the others.
+        for (number, (id, asker)) in taken.iter().enumerate() {
+            if !self.has_room() {
+                offers.put_back(taken[number..].to_vec());
+                return taken[..number].to_vec();
+            }
+            let request = own_request(Command::TendOffer { id: *id, asker: asker.clone() });
+            if let Err(error) = self.decide(&request) {
+                tracing::error!("The site could not see to {id} of {asker}: {error}");
+            }
         }
-        match request.command {
-            Command::TendOffers { offers } => offers,
-            _ => Vec::new(),
-        }
+        taken
     }
 
     /// Decides one request and folds what follows, on top of what was decided before it.

@@ -68,6 +68,14 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::RenameLocation { id, name, expected } => rules.rename_location(id, name, *expected),
         Command::Receive { from, lines, note } => rules.receive(*from, lines, note),
         Command::Issue { lines, note } => rules.issue(lines, note),
+        Command::Ship { reservation: id, .. }
+        | Command::Extend { id, .. }
+        | Command::Commit { id }
+        | Command::Release { id }
+            if let Some(refusal) = rules.held_for_transfer(*id)? =>
+        {
+            Err(refusal.into())
+        }
         Command::Ship { reservation, lines, note } => rules.ship(*reservation, lines.as_deref(), note),
         Command::WriteOff { line, from_unavailable, note } => rules.write_off(line, *from_unavailable, note),
         Command::Count { sku, location, counted, expected, note } => {
@@ -93,7 +101,7 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::WithdrawTransfer { id } => rules.withdraw_transfer(*id),
         Command::DispatchTransfer { id, note } => rules.dispatch_transfer(*id, note),
         Command::ReceiveTransfer { id, received, note } => rules.receive_transfer(*id, received, note),
-        Command::TendOffers { offers } => rules.tend_offers(offers),
+        Command::TendOffer { id, asker } => rules.tend_offer(*id, asker),
         Command::BorrowQuota { sku, location, missing } => rules.borrow_quota(sku, location, *missing),
     }
 }

@@ -8,13 +8,15 @@ use super::{Rules, limit};
 use crate::command::{Inbound, Line, Note};
 use crate::event::Event;
 use crate::fold::{At, apply};
-use crate::id::{LocationId, OfferId, Owner, Position, SiteId, Sku};
-use crate::limits::{OFFERS_PER_TICK, TRANSFER_HOLD_MS, TRANSFER_LINES_MAX};
+use crate::id::{LocationId, OfferId, Owner, Position, ReservationId, SiteId, Sku};
+use crate::limits::{TRANSFER_HOLD_MS, TRANSFER_LINES_MAX};
 use crate::offer::{Answer, By, Offer, Said, Transfer, TransferLine};
 use crate::overlay::Overlay;
 use crate::quantity::Quantity;
 use crate::refusal::{Refusal, Stop};
+use crate::reservation::Reservation;
 use crate::text::{Reason, Reference};
+use crate::view::row;
 
 impl Offer {
     /// Refuses a step that cannot be taken now.
@@ -24,6 +26,12 @@ impl Offer {
             Some(_) => Ok(()),
             None => Err(Refusal::TransferStatus { transfer: self.id, status }.into()),
         }
+    }
+
+    /// Whether its units are held or promised.
+    fn holds(&self) -> bool {
+        let answer = self.answered.as_ref().map(|answered| &answered.answer);
+        matches!(answer, Some(Answer::Accepted | Answer::Done))
     }
 
     fn lines(&self) -> Vec<Line> {
@@ -60,7 +68,7 @@ impl Rules<'_> {
             return Err(Refusal::Nothing { what: "the way from a location to itself" }.into());
         }
         for item in &wanted {
-            self.item(&item.sku)?;
+            self.counted(&item.sku)?;
         }
         if Offer::read(self.view, id, here)?.is_some() {
             return Err(Refusal::AlreadyExists { what: "transfer", name: id.to_string() }.into());
@@ -141,20 +149,20 @@ impl Rules<'_> {
         Ok(events)
     }
 
-    /// Sees to offers whose rows have changed; nothing for those where it is the other's turn.
-    pub(super) fn tend_offers(self, offers: &[(OfferId, SiteId)]) -> Result<Vec<Event>, Stop> {
-        limit("offers", offers.len() as u64, OFFERS_PER_TICK as u64)?;
-        let mut rows = Overlay::new(self.view);
-        let mut all = Vec::new();
-        for (id, asker) in offers {
-            // Each on top of the ones before it: two may want the same units.
-            let rules = Rules { view: &rows, context: self.context };
-            let Some(seen) = Offer::read(&rows, *id, asker)? else { continue };
-            let made = rules.tend(&seen)?;
-            self.fold_into(&mut rows, &made)?;
-            all.extend(made);
-        }
-        Ok(all)
+    /// Sees to an offer whose rows have changed; nothing, where it is the other's turn.
+    pub(super) fn tend_offer(self, id: OfferId, asker: &SiteId) -> Result<Vec<Event>, Stop> {
+        let seen = Offer::read(self.view, id, asker)?;
+        seen.map_or(Ok(Vec::new()), |seen| self.tend(&seen))
+    }
+
+    /// Why the hold of a transfer is not ended or handed out by anything but the transfer.
+    pub(super) fn held_for_transfer(self, id: ReservationId) -> Result<Option<Refusal>, Stop> {
+        let hold = row::<Reservation>(self.view, self.context.site, id)?;
+        let transfer = OfferId(id.0);
+        let is_named = hold.is_some_and(|hold| hold.owner == owner(transfer));
+        let all = if is_named { Offer::with_id(self.view, transfer)? } else { Vec::new() };
+        let held = all.iter().find(|seen| seen.asked.of == *self.context.site && seen.holds());
+        Ok(held.map(|seen| Refusal::TransferStatus { transfer, status: seen.status() }))
     }
 
     fn tend(self, seen: &Offer) -> Result<Vec<Event>, Stop> {
@@ -186,11 +194,22 @@ impl Rules<'_> {
         }
     }
 
+    /// What is not counted cannot be brought anywhere: it would be made by that.
+    fn counted(self, sku: &Sku) -> Result<(), Stop> {
+        match self.item(sku)?.selling.policy.counts() {
+            true => Ok(()),
+            false => Err(Refusal::Nothing { what: "the stock of a SKU that is not counted" }.into()),
+        }
+    }
+
     /// Holds the units.
     fn accept(self, seen: &Offer) -> Result<Vec<Event>, Stop> {
         self.home_here(&seen.asked.transfer.from)?;
-        let owner = Owner::parse(format!("transfer {}", seen.id)).ok();
-        let mut events = self.reserve(Some(seen.id.into()), owner.as_ref(), &seen.lines(), TRANSFER_HOLD_MS)?;
+        for line in &seen.asked.transfer.lines {
+            self.counted(&line.sku)?;
+        }
+        let mut events =
+            self.reserve(Some(seen.id.into()), owner(seen.id).as_ref(), &seen.lines(), TRANSFER_HOLD_MS)?;
         events.push(seen.answer(Answer::Accepted));
         Ok(events)
     }
@@ -217,7 +236,10 @@ impl Rules<'_> {
     /// An offer that was made to this site.
     fn asked_of_here(self, id: OfferId) -> Result<Offer, Stop> {
         let mut all = Offer::with_id(self.view, id)?;
-        match all.iter().position(|seen| seen.asked.of == *self.context.site) {
+        // Ids are made by askers: of two that are the same, one alone can hold units.
+        let is_here = |seen: &Offer| seen.asked.of == *self.context.site;
+        let held = all.iter().position(|seen| is_here(seen) && seen.holds());
+        match held.or(all.iter().position(is_here)) {
             Some(at) => Ok(all.swap_remove(at)),
             None => Err(match all.into_iter().next() {
                 Some(Offer { asked, .. }) => {
@@ -232,6 +254,11 @@ impl Rules<'_> {
         let at = At { site: self.context.site, position: Position::START, time: self.context.now };
         Ok(apply(rows, at, &draft(events.to_vec()))?)
     }
+}
+
+/// Whose the hold of a transfer is.
+fn owner(id: OfferId) -> Option<Owner> {
+    Owner::parse(format!("transfer {id}")).ok()
 }
 
 /// What a movement of a transfer is booked under, if its papers say nothing else: so it is booked once.

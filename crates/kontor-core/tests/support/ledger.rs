@@ -192,7 +192,7 @@ fn command(words: &[&str]) -> Command {
             let received = words[2..].chunks(2).map(|pair| (sku(pair[1]), pair[0].parse().expect("a number")));
             Command::ReceiveTransfer { id: offer(words[1]), received: received.collect(), note }
         }
-        "tend-offer" => Command::TendOffers { offers: vec![(offer(words[1]), super::site(words[2]))] },
+        "tend-offer" => Command::TendOffer { id: offer(words[1]), asker: super::site(words[2]) },
         "expect-version" => {
             let (sku, location) = item(words[2]);
             Command::ExpectVersion { sku, location, version: words[1].parse().expect("a number") }

@@ -46,7 +46,7 @@ impl Shop {
             | Command::WithdrawTransfer { .. }
             | Command::DispatchTransfer { .. }
             | Command::ReceiveTransfer { .. }
-            | Command::TendOffers { .. } => {}
+            | Command::TendOffer { .. } => {}
             Command::OpenLocation { id, .. } => {
                 if self.locations.contains_key(id) {
                     found.push(exists("location", id));

@@ -79,26 +79,29 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
     let mut steps = Vec::new();
     let mut step = |on: &SiteId, command: String, why: String| steps.push(Step { on: on.clone(), command, why });
     for (number, (site, address)) in regions.iter().enumerate() {
-        let serve = format!("kontor serve --site {site} --listen {address} --data /var/lib/kontor");
+        let serve = format!(
+            "KONTOR_ADMIN_KEY={} kontor serve --site {site} --listen {address} --data /var/lib/kontor",
+            key(site)
+        );
         let Some(((first, _), others)) = regions[..number].split_first() else {
-            step(site, serve, "prints an admin key once; keep it as KONTOR_KEY".to_owned());
+            step(site, serve, format!("{} is 32 characters of your own", key(site)));
             continue;
         };
-        step(first, format!("kontor site add {site}"), format!("prints the code for {site}"));
+        step(first, at(&regions[0], &format!("add {site}")), format!("prints the code for {site}"));
         step(site, format!("{serve} --join CODE"), format!("joins {first} and reads what is there"));
-        for (other, _) in others {
-            step(other, format!("kontor site add {site}"), format!("prints a code for {site}"));
-            step(site, "kontor site add CODE".to_owned(), format!("a link of its own to {other}, too"));
+        for other in others {
+            step(&other.0, at(other, &format!("add {site}")), format!("prints a code for {site}"));
+            step(site, at(&regions[number], "add CODE"), format!("a link of its own to {}, too", other.0));
         }
     }
-    for (store, at) in &stores {
-        let (region, _) = &regions[*at];
-        step(region, format!("kontor site add {store}"), format!("prints the code for {store}"));
+    for (store, at_region) in &stores {
+        let (region, _) = &regions[*at_region];
+        step(region, at(&regions[*at_region], &format!("add {store}")), format!("prints the code for {store}"));
         let serve = format!("kontor serve --store --site {store} --data /var/lib/kontor --join CODE");
-        step(store, serve, format!("sells from its own shelf, also while {region} cannot be reached"));
+        step(store, serve, format!("prints a key of its own; sells also while {region} cannot be reached"));
     }
-    for (region, _) in &regions {
-        step(region, "kontor site list".to_owned(), "every link is open, and no lag grows".to_owned());
+    for region in &regions {
+        step(&region.0, at(region, "list"), "every link is open, and no lag grows".to_owned());
     }
     let region = |(site, address): &(SiteId, String)| {
         let links = regions.iter().filter(|(other, _)| other != site).map(|(other, _)| other.clone());
@@ -111,6 +114,16 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
         links: vec![regions[*at].0.clone()],
     };
     Ok(Plan { sites: regions.iter().map(region).chain(stores.iter().map(store)).collect(), steps })
+}
+
+/// Where the key of a site stands in a command.
+fn key(site: &SiteId) -> String {
+    format!("KEY_OF_{}", site.as_str().to_uppercase().replace(['-', '.'], "_"))
+}
+
+/// A command to a site that runs.
+fn at((site, address): &(SiteId, String), words: &str) -> String {
+    format!("KONTOR_KEY={} kontor site {words} --url http://{address}", key(site))
 }
 
 fn show(plan: &Plan) {
@@ -143,7 +156,12 @@ mod tests {
         let codes = steps.iter().filter(|step| step.contains("site add") && !step.contains("CODE"));
         assert_eq!(
             codes.collect::<Vec<_>>(),
-            ["us: kontor site add eu", "us: kontor site add ap", "eu: kontor site add ap", "eu: kontor site add s1",]
+            [
+                "us: KONTOR_KEY=KEY_OF_US kontor site add eu --url http://10.0.0.1:80",
+                "us: KONTOR_KEY=KEY_OF_US kontor site add ap --url http://10.0.0.1:80",
+                "eu: KONTOR_KEY=KEY_OF_EU kontor site add ap --url http://10.0.0.2:80",
+                "eu: KONTOR_KEY=KEY_OF_EU kontor site add s1 --url http://10.0.0.2:80",
+            ]
         );
         assert!(steps.contains(&"s1: kontor serve --store --site s1 --data /var/lib/kontor --join CODE".to_owned()));
     }

@@ -56,7 +56,8 @@ pub(crate) fn run(command: &Command, style: Style) -> anyhow::Result<ExitCode> {
                 Style::Table => {
                     print::line(&enrolled.code);
                     print::note(format!(
-                        "This code is shown once. Start the other site with it: kontor serve --site {site} --join CODE"
+                        "This code is shown once. Start the other site with it: kontor serve --site {site} --join CODE, and \
+                         with --store if it is a store, which calls and is not called."
                     ));
                 }
             }

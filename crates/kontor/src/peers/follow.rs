@@ -1,5 +1,5 @@
 //! One link: asks a peer for its journal and reads in what it answers, as its session says. Beside that, what
-//! the peer keeps of others is read from it, as [`relay`](super::relay) does.
+//! the peer keeps of others is read from it, as [`relay`] does.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -189,7 +189,9 @@ impl Follower {
         let held = kept.into_iter().filter_map(|it| Some((SiteId::parse(it.site).ok()?, (it.end.term, it.end.seq))));
         let held: Vec<_> = held.filter(|(of, _)| of != self.site.id()).collect();
         let unknown: Vec<_> = held.iter().map(|(of, _)| of.clone()).filter(|of| self.site.kept(of).is_none()).collect();
-        for of in self.links.told(peer, held).into_iter().filter(|of| unknown.contains(of)) {
+        self.links.told(peer, held);
+        // Those of which nothing is kept, also if they were told before and could not be kept then.
+        for of in unknown.into_iter().filter(|of| self.links.knows(of)) {
             tracing::info!(site = of.as_str(), "Site {peer} tells of site {of}, whose journal is read from now on");
             let site = self.site.clone();
             let enrolled = tokio::task::spawn_blocking(move || site.enroll(&of)).await;

@@ -1,5 +1,7 @@
 //! Sales by version: one, or a list of which each is decided on its own.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -12,13 +14,15 @@ use kontor_core::quantity::Quantity;
 use kontor_core::text::Reason;
 use kontor_site::Answer;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Shown, answer, central, now, refused};
 use crate::app::App;
 use crate::compat::sent::Sent;
 use crate::convert;
+use crate::idempotency::Asked as Keyed;
 use crate::ids;
-use crate::limits::COMPAT_BATCH_MAX;
+use crate::limits::{COMPAT_BATCH_MAX, COMPAT_BORROW_LOOK_MS, COMPAT_BORROW_MS};
 use crate::problem::Problem;
 
 /// One update, or a list of them.
@@ -158,7 +162,7 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
     let command = Command::All(commands);
     let scope = [b"inventory update".as_slice(), store.as_bytes(), idempotency_key.as_bytes()];
     let asked = sent.keyed(&scope, &[sku.as_str().as_bytes(), &delta.to_be_bytes()]);
-    match app.submit(&asked, command).await {
+    match submit_patiently(app, &asked, command).await {
         Ok(done) => told(app, &sku, seen, &done).await.map_err(Problem::after_write),
         Err(problem) => match problem.code() {
             Code::ExpectedMismatch => conflict(now(app, &sku).await?),
@@ -178,6 +182,31 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
             _ => Err(problem),
         },
     }
+}
+
+/// Gives the site a sale. If others hold what is wanted, the site has asked for it by then, which changes its
+/// version: the sale is given again without one, until it is there or a second is over.
+async fn submit_patiently(app: &App, asked: &Keyed, command: Command) -> Result<Answer, Problem> {
+    let first = app.submit(asked, command.clone()).await;
+    let Command::All(mut commands) = command else { return first };
+    if first.as_ref().err().is_none_or(|problem| problem.code() != Code::QuotaExhaustedHere) {
+        return first;
+    }
+    commands.retain(|command| !matches!(command, Command::ExpectVersion { .. }));
+    let sale = Command::All(commands);
+    let borrowing = async {
+        let mut feed = app.site.feed();
+        loop {
+            let end = feed.end();
+            // The site writes when it asks; what it is given is written elsewhere, and looked for now and then.
+            drop(timeout(Duration::from_millis(COMPAT_BORROW_LOOK_MS), feed.wait(end)).await);
+            match app.submit(asked, sale.clone()).await {
+                Err(problem) if problem.code() == Code::QuotaExhaustedHere => {}
+                done => return done,
+            }
+        }
+    };
+    timeout(Duration::from_millis(COMPAT_BORROW_MS), borrowing).await.unwrap_or(first)
 }
 
 /// Hands units out where the pool is at home. Another site promises them of its share, at once and whether or not
