@@ -104,6 +104,10 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     if path.contains('{') || moves || path == path::MOVEMENTS {
         statuses.insert(404);
     }
+    // Some of it is for keys of sites, and some of it is not.
+    if path.starts_with(path::SITES) {
+        statuses.insert(403);
+    }
     if path == path::READYZ {
         statuses.insert(503);
     }
