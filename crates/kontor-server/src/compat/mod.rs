@@ -10,7 +10,6 @@
 mod catalog;
 mod catalog_client;
 mod global_catalog;
-mod hot;
 mod inventory;
 mod products;
 mod sent;
@@ -33,7 +32,7 @@ use crate::throttle::Standing;
 pub(crate) struct Kept {
     inventory: inventory::Kept,
     simulations: global_catalog::Simulations,
-    hot: hot::Kept,
+    hot: web::Hot,
 }
 
 /// The service that defines an operation, and so how what is not done is said.
@@ -51,7 +50,7 @@ pub(crate) enum Shape {
     Products,
     /// The contract that the shop shares with others.
     Shop,
-    /// What the shop alone has.
+    /// What the shop alone has, and the catalogue client, whose errors are the same.
     Web,
 }
 
@@ -142,7 +141,6 @@ pub(crate) fn routes() -> Router<App> {
         .merge(products::routes())
         .merge(shop::routes())
         .merge(web::routes())
-        .merge(hot::routes())
 }
 
 /// The value of a parameter.
@@ -179,7 +177,6 @@ pub(crate) fn operations() -> impl Iterator<Item = (String, Method)> {
         products::OPERATIONS,
         shop::OPERATIONS,
         web::OPERATIONS,
-        hot::OPERATIONS,
     ]
     .into_iter()
     .flatten();

@@ -1,11 +1,14 @@
-//! What the shop alone has: products found by a word of their name or by their category.
+//! What the shop alone has: products found by a word of their name or by their category, and what stands around
+//! its cache.
+
+mod hot;
 
 use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{Method, StatusCode, Uri};
 use kontor_core::index::words;
 use kontor_core::product::Status;
@@ -17,6 +20,8 @@ use kontor_site::reader::Reader;
 use kontor_site::search::{Hit, Query};
 use serde_json::{Value, json};
 
+pub(super) use hot::Kept as Hot;
+
 use super::catalog::{Found, document};
 use super::{Said, parameter};
 use crate::app::App;
@@ -26,10 +31,29 @@ use crate::routes::v1::json as answer;
 
 const SEARCH: &str = "/products/search";
 
-pub(super) const OPERATIONS: &[(&str, Method)] = &[(SEARCH, Method::GET)];
+const HOT: &str = "/products/hot";
+const MAKE_HOT: &str = "/products/{id}/hot";
+const COMPARE: &str = "/products/{id}/compare";
+const STATS: &str = "/stats";
+const MEMORY: &str = "/memory";
+
+pub(super) const OPERATIONS: &[(&str, Method)] = &[
+    (SEARCH, Method::GET),
+    (HOT, Method::GET),
+    (MAKE_HOT, Method::POST),
+    (COMPARE, Method::GET),
+    (STATS, Method::GET),
+    (MEMORY, Method::GET),
+];
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route(SEARCH, get(search))
+    Router::new()
+        .route(SEARCH, get(search))
+        .route(HOT, get(hot::list))
+        .route(MAKE_HOT, post(hot::make_hot))
+        .route(COMPARE, get(hot::compare))
+        .route(STATS, get(hot::stats))
+        .route(MEMORY, get(hot::memory))
 }
 
 /// Finds products of the whole catalogue: all words begin a word of the product, or together they are its

@@ -5,50 +5,25 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use kontor_site::bodies::About;
 use kontor_site::clock::Stopwatch;
 use serde_json::{Map, Value, json};
 
-use super::catalog::{Found, document, find};
-use super::sent::Sent;
 use crate::app::App;
+use crate::compat::catalog::{Found, document, find};
+use crate::compat::sent::Sent;
 use crate::extract::Named;
 use crate::limits::{COMPAT_HOT_KEPT, COMPAT_HOT_S};
 use crate::problem::Problem;
 use crate::routes::health::memory_bytes;
 use crate::routes::v1::json as answer;
 
-const HOT: &str = "/products/hot";
-const MAKE_HOT: &str = "/products/{id}/hot";
-const COMPARE: &str = "/products/{id}/compare";
-const STATS: &str = "/stats";
-const MEMORY: &str = "/memory";
-
-pub(super) const OPERATIONS: &[(&str, Method)] = &[
-    (HOT, Method::GET),
-    (MAKE_HOT, Method::POST),
-    (COMPARE, Method::GET),
-    (STATS, Method::GET),
-    (MEMORY, Method::GET),
-];
-
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route(HOT, get(list))
-        .route(MAKE_HOT, post(make_hot))
-        .route(COMPARE, get(compare))
-        .route(STATS, get(stats))
-        .route(MEMORY, get(memory))
-}
-
 /// Names of products that were called hot, and since when.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(in crate::compat) struct Kept {
     /// std mutex: nothing awaits while it is held.
     since: Mutex<HashMap<String, Stopwatch>>,
 }
@@ -77,7 +52,7 @@ impl Kept {
     }
 }
 
-async fn list(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
     let watch = Stopwatch::start();
     let names = app.compat.hot.names();
     let products = app
@@ -93,7 +68,7 @@ async fn list(State(app): State<App>) -> Result<Response, Problem> {
     answer(StatusCode::OK, &json!({"hot_products": products, "count": count, "latency": latency, "source": "memory"}))
 }
 
-async fn make_hot(State(app): State<App>, Named(id): Named<String>, _: Sent) -> Result<Response, Problem> {
+pub(super) async fn make_hot(State(app): State<App>, Named(id): Named<String>, _: Sent) -> Result<Response, Problem> {
     let name = id.clone();
     let Some(found) = app.read(move |reader| find(reader, &name)).await? else { return missing() };
     if !app.compat.hot.add(id) {
@@ -106,7 +81,7 @@ async fn make_hot(State(app): State<App>, Named(id): Named<String>, _: Sent) -> 
 }
 
 /// Reads a product twice: as an answer that is kept, and from its rows.
-async fn compare(State(app): State<App>, Named(id): Named<String>) -> Result<Response, Problem> {
+pub(super) async fn compare(State(app): State<App>, Named(id): Named<String>) -> Result<Response, Problem> {
     let watch = Stopwatch::start();
     let name = id.clone();
     let Some(found) = app.read(move |reader| find(reader, &name)).await? else { return missing() };
@@ -130,7 +105,7 @@ async fn compare(State(app): State<App>, Named(id): Named<String>) -> Result<Res
     answer(StatusCode::OK, &said)
 }
 
-async fn stats(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn stats(State(app): State<App>) -> Result<Response, Problem> {
     let of = app.clone();
     let total = app.read(move |reader| of.compat.inventory.total(reader)).await?;
     answer(
@@ -144,7 +119,7 @@ async fn stats(State(app): State<App>) -> Result<Response, Problem> {
     )
 }
 
-async fn memory() -> Result<Response, Problem> {
+pub(super) async fn memory() -> Result<Response, Problem> {
     let mb = memory_bytes() / 1_000_000;
     answer(StatusCode::OK, &json!({"alloc_mb": mb, "sys_mb": mb}))
 }
