@@ -30,6 +30,17 @@ impl List<'_> {
         })
     }
 
+    /// The place that a page begins after, if a token names one.
+    pub(crate) fn after<T>(
+        &self,
+        token: Option<&str>,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(token) = token else { return Ok(None) };
+        let place = read(&self.place(token)?);
+        place.map(Some).ok_or_else(|| Problem::invalid("page_token", "names no place of this list"))
+    }
+
     fn read(&self, token: &str) -> Option<String> {
         let digits = token.as_bytes();
         if !digits.len().is_multiple_of(2) || digits.len() > 2_000 {

@@ -55,10 +55,7 @@ pub(crate) async fn list(
     app.read(move |reader| {
         let filters = [sku.as_str(), location.as_ref().map_or("", LocationId::as_str)];
         let list = List { path: path::MOVEMENTS, filters: &filters };
-        let before = match &page_token {
-            Some(token) => Some(place(&list.place(token)?).ok_or_else(|| Problem::invalid("page_token", "damaged"))?),
-            None => None,
-        };
+        let before = list.after(page_token.as_deref(), place)?;
         if reader.item(&sku)?.is_none() {
             return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
         }

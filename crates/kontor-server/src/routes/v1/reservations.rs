@@ -81,10 +81,7 @@ pub(crate) async fn list(
     let size = paging.size()?;
     app.read(move |reader| {
         let list = List { path: path::RESERVATIONS, filters: &[] };
-        let after = match &paging.page_token {
-            Some(token) => Some(place(&list.place(token)?).ok_or_else(|| Problem::invalid("page_token", "damaged"))?),
-            None => None,
-        };
+        let after = list.after(paging.page_token.as_deref(), place)?;
         let rows = reader.holds(after, size + 1)?;
         let position = reader.position()?;
         let place = |(id, hold): &(ReservationId, core::Reservation)| format!("{}/{id}", hold.expires_at.0);

@@ -29,13 +29,7 @@ pub(crate) async fn refusals(
 ) -> Result<Response, Problem> {
     let size = paging.size()?;
     let list = List { path: path::REFUSALS, filters: &[] };
-    let before = match &paging.page_token {
-        Some(token) => {
-            let place = list.place(token)?;
-            Some(place.parse().map_err(|_| Problem::invalid("page_token", "damaged"))?)
-        }
-        None => None,
-    };
+    let before = list.after(paging.page_token.as_deref(), |place| place.parse().ok())?;
     let rows = app.refusals.before(before, size + 1);
     page(&list, size, &[], rows, |(number, _)| number.to_string(), |(_, refused)| Ok(Some(refused.clone())))
 }

@@ -103,10 +103,7 @@ pub(crate) async fn list(
     let size = paging.size()?;
     app.read(move |reader| {
         let list = List { path: path::TRANSFERS, filters: &[] };
-        let after = match &paging.page_token {
-            Some(token) => Some(place(&list.place(token)?).ok_or_else(|| Problem::invalid("page_token", "damaged"))?),
-            None => None,
-        };
+        let after = list.after(paging.page_token.as_deref(), place)?;
         let rows = reader.transfers(after.as_ref(), size + 1)?;
         let position = reader.position()?;
         let place = |offer: &Offer| format!("{}/{}", offer.id, offer.asker);

@@ -152,10 +152,7 @@ impl Asked {
         let filters = [self.sku.as_str(), location.as_str()];
         let list = List { path: path::EXPLAIN, filters: &filters };
         let size = if self.location.is_some() { self.size } else { HOLDS_PER_LOCATION };
-        let after = match &self.page_token {
-            Some(token) => Some(place(&list.place(token)?).ok_or_else(|| Problem::invalid("page_token", "damaged"))?),
-            None => None,
-        };
+        let after = list.after(self.page_token.as_deref(), place)?;
         let mut held = reader.held_units(&self.sku, location, after, size + 1)?;
         let more = held.len() > size;
         held.truncate(size);
