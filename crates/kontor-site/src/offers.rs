@@ -47,7 +47,10 @@ impl Offers {
 
     /// What the site sees to now.
     pub(crate) fn take(&mut self, rows: &dyn View) -> Result<Vec<Offer>, ViewError> {
-        self.go_on(rows)?;
+        // Those that wait first, so that no more than a look's rows are in memory.
+        if self.changed.len() < OFFERS_PER_TICK {
+            self.go_on(rows)?;
+        }
         let mut offers = Vec::new();
         while offers.len() < OFFERS_PER_TICK
             && let Some(offer) = self.changed.pop_first()

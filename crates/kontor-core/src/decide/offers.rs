@@ -180,7 +180,7 @@ impl Rules<'_> {
             },
             (Said::Withdrawn, Some(Answer::Accepted)) if is_target => {
                 let mut events = match self.release(seen.id.into()) {
-                    // It has expired by itself, or somebody has released it.
+                    // It has expired by itself.
                     Err(Stop::Refused(_)) => Vec::new(),
                     released => released?,
                 };
