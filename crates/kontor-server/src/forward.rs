@@ -135,8 +135,11 @@ pub(crate) async fn elsewhere(app: &App, asked: &Asked, problem: Problem) -> Res
     let Some(carrier) = app.links.carrier_to(&owner) else {
         let is_store =
             app.links.of(&app.site).items.iter().any(|item| item.site == owner.as_str() && item.url.is_none());
-        let why =
-            if is_store { "it calls and cannot be called from here" } else { "there is no open link to it from here" };
+        let why = if is_store {
+            "it has no address that is known here: a store calls and is not called"
+        } else {
+            "there is no open link to it from here"
+        };
         return Err(not_done(why.into()));
     };
     let mut headers = sent.headers.clone();

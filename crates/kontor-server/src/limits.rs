@@ -164,8 +164,8 @@ pub(crate) const COMPAT_EVENTS_COUNTED: usize = 2_000;
 pub(crate) const COMPAT_HOT_KEPT: usize = 200;
 pub(crate) const COMPAT_HOT_S: f64 = 300.0;
 
-/// For how many milliseconds the sale of a store waits for units that other sites hold, and how often it looks.
-pub(crate) const COMPAT_BORROW_MS: u64 = 1_000;
+/// For how many seconds the sale of a store waits for units that other sites hold, and how often it looks.
+pub(crate) const COMPAT_BORROW_S: f64 = 1.0;
 pub(crate) const COMPAT_BORROW_LOOK_MS: u64 = 20;
 
 /// Seconds after which a sync that the client of a store asked for is called failed.

@@ -136,7 +136,7 @@ async fn sync(app: &App) -> Result<Sync, Problem> {
 }
 
 fn behind(item: &PeerSite) -> bool {
-    item.link == LinkState::Open && item.lag_groups > 0
+    matches!(item.link, LinkState::Open | LinkState::Relayed) && item.lag_groups > 0
 }
 
 async fn product_count(app: &App) -> Result<usize, Problem> {

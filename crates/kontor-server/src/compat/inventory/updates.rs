@@ -13,6 +13,7 @@ use kontor_core::limits::HOLD_MS_DEFAULT;
 use kontor_core::quantity::Quantity;
 use kontor_core::text::Reason;
 use kontor_site::Answer;
+use kontor_site::clock::Stopwatch;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -22,7 +23,7 @@ use crate::compat::sent::Sent;
 use crate::convert;
 use crate::idempotency::Asked as Keyed;
 use crate::ids;
-use crate::limits::{COMPAT_BATCH_MAX, COMPAT_BORROW_LOOK_MS, COMPAT_BORROW_MS};
+use crate::limits::{COMPAT_BATCH_MAX, COMPAT_BORROW_LOOK_MS, COMPAT_BORROW_S};
 use crate::problem::Problem;
 
 /// One update, or a list of them.
@@ -163,7 +164,7 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
     let scope = [b"inventory update".as_slice(), store.as_bytes(), idempotency_key.as_bytes()];
     let asked = sent.keyed(&scope, &[sku.as_str().as_bytes(), &delta.to_be_bytes()]);
     match submit_patiently(app, &asked, command).await {
-        Ok(done) => told(app, &sku, seen, &done).await.map_err(Problem::after_write),
+        Ok(Sale { done, waited }) => told(app, &sku, seen, &done, waited).await.map_err(Problem::after_write),
         Err(problem) => match problem.code() {
             Code::ExpectedMismatch => conflict(now(app, &sku).await?),
             Code::InsufficientStock | Code::QuotaExhaustedHere | Code::InsufficientOnHand => {
@@ -184,29 +185,31 @@ pub(super) async fn apply(app: &App, sent: &Sent, store: &str, update: Update) -
     }
 }
 
+/// A sale that was done.
+struct Sale {
+    done: Answer,
+    /// Whether it had to wait for units that others held, so that the version has moved by more than the sale.
+    waited: bool,
+}
+
 /// Gives the site a sale. If others hold what is wanted, the site has asked for it by then, which changes its
-/// version: the sale is given again without one, until it is there or a second is over.
-async fn submit_patiently(app: &App, asked: &Keyed, command: Command) -> Result<Answer, Problem> {
-    let first = app.submit(asked, command.clone()).await;
-    let Command::All(mut commands) = command else { return first };
-    if first.as_ref().err().is_none_or(|problem| problem.code() != Code::QuotaExhaustedHere) {
-        return first;
-    }
+/// version: the sale is given again without one, until it is done or the time is over. It is never given up while
+/// it is under way: what is told as refused has not happened.
+async fn submit_patiently(app: &App, asked: &Keyed, command: Command) -> Result<Sale, Problem> {
+    let (mut answer, watch) = (app.submit(asked, command.clone()).await, Stopwatch::start());
+    let Command::All(mut commands) = command else { return Ok(Sale { done: answer?, waited: false }) };
     commands.retain(|command| !matches!(command, Command::ExpectVersion { .. }));
-    let sale = Command::All(commands);
-    let borrowing = async {
-        let mut feed = app.site.feed();
-        loop {
-            let end = feed.end();
-            // The site writes when it asks; what it is given is written elsewhere, and looked for now and then.
-            drop(timeout(Duration::from_millis(COMPAT_BORROW_LOOK_MS), feed.wait(end)).await);
-            match app.submit(asked, sale.clone()).await {
-                Err(problem) if problem.code() == Code::QuotaExhaustedHere => {}
-                done => return done,
-            }
-        }
-    };
-    timeout(Duration::from_millis(COMPAT_BORROW_MS), borrowing).await.unwrap_or(first)
+    let (sale, mut feed, mut waited) = (Command::All(commands), app.site.feed(), false);
+    while answer.as_ref().err().is_some_and(|problem| problem.code() == Code::QuotaExhaustedHere)
+        && watch.seconds() < COMPAT_BORROW_S
+    {
+        waited = true;
+        let end = feed.end();
+        // The site writes when it asks; what it is given is written elsewhere, and looked for now and then.
+        drop(timeout(Duration::from_millis(COMPAT_BORROW_LOOK_MS), feed.wait(end)).await);
+        answer = app.submit(asked, sale.clone()).await;
+    }
+    Ok(Sale { done: answer?, waited })
 }
 
 /// Hands units out where the pool is at home. Another site promises them of its share, at once and whether or not
@@ -224,9 +227,9 @@ fn sale(app: &App, store: &str, line: Line) -> Result<Vec<Command>, Problem> {
 
 /// What a sale that was done answers: for the first time what it led to, and when it is repeated how the
 /// product stands now, so that no caller's copy goes back in time.
-async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer) -> Result<Outcome, Problem> {
+async fn told(app: &App, sku: &Sku, seen: u64, done: &Answer, waited: bool) -> Result<Outcome, Problem> {
     let is_handed_out = done.events.iter().any(|event| matches!(event, Event::StockMoved { .. }));
-    if (done.replayed || !is_handed_out)
+    if (done.replayed || waited || !is_handed_out)
         && let Some(now) = now(app, sku).await?
     {
         return Ok(Outcome { replayed: done.replayed, ..Outcome::applied(now) });

@@ -1,1 +1,1 @@
-mod v1;
+pub(crate) mod v1;

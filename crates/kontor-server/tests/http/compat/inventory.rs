@@ -3,6 +3,7 @@
 use kontor_server::{Access, Limits, Rate};
 use serde_json::{Value, json};
 
+use crate::api::v1::shares::reads;
 use crate::check::{Seen, Shop};
 
 const STORE_KEY: &str = "central-api-key-of-stores";
@@ -496,4 +497,44 @@ async fn rates_are_told_as_the_service_tells_them() {
     let shop = Shop::with_limits(Limits { key_rate: None, public_rate: None, ..Limits::default() }).await;
     let seen = shop.ask("GET /v1/admin/rate-limit/status").await;
     assert_eq!((seen.status.as_u16(), &seen.json()["code"]), (503, &json!("rate_limiter_unavailable")));
+}
+
+#[tokio::test]
+async fn another_site_sells_what_the_pool_gives_it_in_time_and_once() {
+    let main = central().await;
+    let west = Shop::of_site("west", Limits::default(), |access| access).await;
+    reads(&west.site, &main.site).await;
+    let version = i64::try_from(stands(&west, "SKU-001").await.1).unwrap();
+
+    let selling = async { update(&west, sale("SKU-001", -7, version, "sale-1")).await };
+    let reading = async {
+        loop {
+            reads(&main.site, &west.site).await;
+            reads(&west.site, &main.site).await;
+        }
+    };
+    let sold = tokio::select! {
+        sold = selling => sold,
+        () = reading => unreachable!("it reads on"),
+    };
+    assert_eq!((sold.status.as_u16(), &sold.json()["applied"]), (200, &json!(true)), "{}", sold.json());
+    reads(&main.site, &west.site).await;
+    assert_eq!(stands(&main, "SKU-001").await.0, 3, "sold once, whatever was tried in between");
+}
+
+#[tokio::test]
+async fn a_pool_that_gives_nothing_in_time_is_a_refusal_and_nothing_is_sold() {
+    let main = central().await;
+    let west = Shop::of_site("west", Limits::default(), |access| access).await;
+    reads(&west.site, &main.site).await;
+    let version = i64::try_from(stands(&west, "SKU-001").await.1).unwrap();
+
+    let refused = update(&west, sale("SKU-001", -7, version, "sale-1")).await;
+    let body = refused.json();
+    assert_eq!((refused.status.as_u16(), &body["errorType"]), (409, &json!("insufficient_inventory")), "{body}");
+    for _ in 0..3 {
+        reads(&main.site, &west.site).await;
+        reads(&west.site, &main.site).await;
+    }
+    assert_eq!(stands(&main, "SKU-001").await.0, 10, "what comes too late is not sold");
 }

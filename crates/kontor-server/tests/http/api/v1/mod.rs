@@ -12,7 +12,7 @@ mod products;
 mod reservations;
 mod revisions;
 mod search;
-mod shares;
+pub(crate) mod shares;
 mod sites;
 mod stock;
 mod transfers;

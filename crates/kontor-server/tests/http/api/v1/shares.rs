@@ -6,7 +6,7 @@ use kontor_site::Site;
 use crate::check::Shop;
 
 /// One site reads all that another has written.
-pub(super) async fn reads(reader: &Site, of: &Site) {
+pub(crate) async fn reads(reader: &Site, of: &Site) {
     let (reader, of) = (reader.clone(), of.clone());
     let reading = tokio::task::spawn_blocking(move || {
         reader.enroll(of.id()).unwrap();
