@@ -93,8 +93,49 @@ uuid_type! {
     JobId, "job id", "job_"
 }
 uuid_type! {
+    /// One cart. Shown as `cart_` and 32 hexadecimal digits; on the wire its home site follows, because no
+    /// other site knows the cart.
+    CartId, "cart id", "cart_"
+}
+uuid_type! {
+    /// One order. Shown as `ord_` and 32 hexadecimal digits: those of the cart that it was placed from, so
+    /// that a cart leads to one order whatever happens.
+    OrderId, "order id", "ord_"
+}
+uuid_type! {
+    /// One customer. A UUIDv7, shown as `cus_` and 32 hexadecimal digits.
+    CustomerId, "customer id", "cus_"
+}
+uuid_type! {
     /// One stock transfer. A UUIDv7, shown as `trf_` and 32 hexadecimal digits.
     OfferId, "transfer id", "trf_"
+}
+
+/// One payment of an order. Shown as `pay_`, the digits of the order, `_` and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PaymentId {
+    /// Of which order.
+    pub order: OrderId,
+    /// Which of them, from 1.
+    pub number: u16,
+}
+
+impl PaymentId {
+    /// Reads what is shown.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let wrong = || TextError::Alphabet { what: "payment id" };
+        let (order, number) = text.strip_prefix("pay_").and_then(|rest| rest.split_once('_')).ok_or_else(wrong)?;
+        let order = OrderId::parse(order).map_err(|_| wrong())?;
+        let is_plain = number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
+        let number = number.parse().ok().filter(|_| is_plain).ok_or_else(wrong)?;
+        Ok(Self { order, number })
+    }
+}
+
+impl fmt::Display for PaymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pay_{}_{}", Uuid::from_bytes(self.order.0).simple(), self.number)
+    }
 }
 
 /// A place in a journal: the entry `index` of group `seq` of a site's term. Written

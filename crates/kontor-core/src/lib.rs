@@ -27,6 +27,7 @@ pub mod money;
 pub mod movement;
 pub mod offer;
 pub mod overlay;
+pub mod payment;
 pub mod product;
 pub mod push;
 pub mod quantity;
