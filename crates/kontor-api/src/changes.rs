@@ -269,6 +269,60 @@ pub enum Event {
         /// The first of them; the last ones go first.
         from_line: u64,
     },
+    /// A customer was made or changed.
+    CustomerChanged {
+        /// Who.
+        id: String,
+    },
+    /// A person is forgotten.
+    CustomerErased {
+        /// Who.
+        id: String,
+    },
+    /// A cart was opened, filled, or given details.
+    CartChanged {
+        /// Which.
+        id: String,
+    },
+    /// A cart is not open any more.
+    CartClosed {
+        /// Which.
+        id: String,
+        /// `ordered`, `merged` into another one, or `swept` because nobody came back.
+        status: String,
+    },
+    /// An order was placed.
+    OrderPlaced {
+        /// Which.
+        id: String,
+        /// Of its site.
+        number: u64,
+        /// Minor units.
+        total: i64,
+        /// In which the total is.
+        currency: String,
+    },
+    /// Something became of an order.
+    OrderChanged {
+        /// Of which.
+        id: String,
+        /// What.
+        cause: String,
+        /// Whether it stands.
+        status: String,
+        /// What has become of the money.
+        payment_status: String,
+        /// What has become of the goods.
+        fulfillment_status: String,
+    },
+    /// A payment provider is asked for something, or has answered.
+    PaymentChanged {
+        /// Which payment.
+        id: String,
+        /// `authorize`, `capture`, `void` or `refund` when it is asked; `done`, `declined`, `refused`, `parked`,
+        /// `resumed` or `reported` later.
+        step: String,
+    },
     /// An access key was made.
     KeyCreated {
         /// The public part of the key.

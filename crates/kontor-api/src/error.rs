@@ -77,6 +77,14 @@ codes! {
     UnknownReservation "unknown_reservation" 404 false true "There is no such reservation";
     /// No transfer has this id, as far as this site has read.
     UnknownTransfer "unknown_transfer" 404 false true "There is no such transfer";
+    /// No customer has this id, as far as this site has read.
+    UnknownCustomer "unknown_customer" 404 false true "There is no such customer";
+    /// No cart of this site has this id, or its token was not shown.
+    UnknownCart "unknown_cart" 404 false true "There is no such cart";
+    /// No order has this id, as far as this site has read.
+    UnknownOrder "unknown_order" 404 false true "There is no such order";
+    /// No payment has this id.
+    UnknownPayment "unknown_payment" 404 false true "There is no such payment";
     /// The path exists, but not with this method. `Allow` says which ones there are.
     MethodNotAllowed "method_not_allowed" 405 false true "The method is not allowed here";
     /// The answer cannot be given in a media type that `Accept` names.
@@ -106,6 +114,28 @@ codes! {
     JobState "job_state" 409 false true "The job cannot do this now";
     /// The transfer is not in a status in which this can be done; `status_now` says in which.
     TransferStatus "transfer_status" 409 false true "The transfer cannot do this now";
+    /// The person was erased: nothing more is kept of them.
+    CustomerErased "customer_erased" 409 false true "The customer was erased";
+    /// The cart was ordered or merged; `status_now` says which, `order` or `merged_into` what it has become.
+    CartClosed "cart_closed" 409 false true "The cart is closed";
+    /// There is nothing in the cart.
+    CartEmpty "cart_empty" 409 false true "The cart is empty";
+    /// The catalogue has no price of this SKU in the cart's currency.
+    PriceMissing "price_missing" 409 false true "There is no price";
+    /// The price is another one than the buyer has seen; accept the prices of the cart, and check out again.
+    PriceChanged "price_changed" 409 false true "The price has changed";
+    /// The product is sold from `min` to `max` units at a time.
+    QuantityBounds "quantity_bounds" 409 false true "It is not sold in this quantity";
+    /// Discounts are more than all else in the cart.
+    TotalNegative "total_negative" 409 false true "The total is below zero";
+    /// What has become of the order does not allow that; `status_now` says what it is.
+    OrderStatus "order_status" 409 false true "The order cannot do this now";
+    /// What has become of the payment does not allow that; `status_now` says what it is.
+    PaymentStatus "payment_status" 409 false true "The payment cannot do this now";
+    /// The provider is being asked for something else for this payment; try again in a moment.
+    PaymentInProgress "payment_in_progress" 409 true true "The payment is in progress";
+    /// More money was asked for than there is: `max` minor units.
+    AmountExceeded "amount_exceeded" 409 false true "There is not so much money";
     /// A job with this id was started with another kind or digest.
     JobDiffers "job_differs" 409 false true "The job has another input";
     /// Something has this name already.

@@ -4,8 +4,16 @@
 use std::collections::BTreeMap;
 
 use crate::access::Role;
-use crate::id::{Actor, JobId, LocationId, OfferId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
+use crate::cart::{CartDetails, LineChange};
+use crate::id::{
+    Actor, CartId, CustomerId, JobId, LocationId, OfferId, OrderId, Owner, PaymentId, ProductId, RequestId,
+    ReservationId, SiteId, Sku,
+};
 use crate::job::{JobKind, JobOptions, JobStep, Source};
+use crate::money::Currency;
+use crate::payment::call::{MethodToken, Outcome};
+use crate::payment::record::{CallbackId, Capture};
+use crate::person::CustomerEdit;
 use crate::product::Selling;
 use crate::product::edit::{ProductEdit, VariantEdit};
 use crate::product::listing::ListingEdit;
@@ -280,8 +288,151 @@ pub enum Command {
         /// Whose it is.
         asker: SiteId,
     },
+    /// Sets something of a customer, who is made with that if need be.
+    SaveCustomer {
+        /// Given by the caller, because what is sealed names the person.
+        id: CustomerId,
+        /// What is set.
+        edit: Box<CustomerEdit>,
+        /// The revision that the caller has seen.
+        expected: Option<u64>,
+        /// Whether there must be such a customer.
+        must: Must,
+    },
+    /// Forgets a person, everywhere.
+    EraseCustomer {
+        /// Who.
+        id: CustomerId,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// Opens a cart.
+    OpenCart {
+        /// Given by the caller, or else by the site.
+        id: Option<CartId>,
+        /// SHA-256 of what its buyer will show.
+        token: [u8; 32],
+        /// In which prices are.
+        currency: Currency,
+        /// Whose prices hold.
+        market: Option<MarketId>,
+        /// What is set of it at once.
+        details: Box<CartDetails>,
+        /// What is put into it at once.
+        lines: Vec<LineChange>,
+    },
+    /// Changes what is in a cart, and what else is known of it.
+    ChangeCart {
+        /// Which.
+        id: CartId,
+        /// Of the lines.
+        lines: Vec<LineChange>,
+        /// Of the rest.
+        details: Box<CartDetails>,
+        /// The revision that the caller has seen.
+        expected: Option<u64>,
+    },
+    /// Takes the prices of the catalogue as they are now.
+    AcceptPrices {
+        /// Of which cart.
+        id: CartId,
+    },
+    /// Puts what is in one cart into another, and closes it.
+    MergeCarts {
+        /// Which is closed.
+        from: CartId,
+        /// Which is filled.
+        into: CartId,
+    },
+    /// Places an order from a cart: its units are held, and its payment is begun. Given again, it changes
+    /// nothing.
+    Checkout {
+        /// Which.
+        cart: CartId,
+        /// What is paid with; the order waits for a payment, if not given.
+        method: Option<MethodToken>,
+        /// When it is paid out.
+        capture: Capture,
+        /// For how long units are held while it is not paid.
+        hold_ms: u64,
+    },
+    /// Begins another payment of an order.
+    PayOrder {
+        /// Which.
+        id: OrderId,
+        /// What is paid with.
+        method: MethodToken,
+        /// When it is paid out.
+        capture: Capture,
+    },
+    /// Pays out what was set aside.
+    CapturePayment {
+        /// Which payment.
+        id: PaymentId,
+        /// Minor units; all that was set aside, if not given.
+        amount: Option<i64>,
+    },
+    /// Cancels an order of which nothing was handed out. What was paid goes back.
+    CancelOrder {
+        /// Which.
+        id: OrderId,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// Gives money back, and takes goods back.
+    RefundOrder {
+        /// Which order.
+        id: OrderId,
+        /// Minor units; the prices of the lines, if not given.
+        amount: Option<i64>,
+        /// What comes back.
+        lines: Vec<ReturnLine>,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// Says how a call to a payment provider ended.
+    ReportPayment {
+        /// Of which payment.
+        id: PaymentId,
+        /// Of which call.
+        attempt: u16,
+        /// How.
+        outcome: Outcome,
+        /// The provider's id of its report, if it reported by itself.
+        callback: Option<CallbackId>,
+    },
+    /// Makes a call no more until somebody looks at it.
+    ParkPayment {
+        /// Of which payment.
+        id: PaymentId,
+        /// Which call.
+        attempt: u16,
+        /// Why.
+        reason: Reason,
+    },
+    /// Makes a call that was parked again.
+    ResumePayment {
+        /// Of which payment.
+        id: PaymentId,
+    },
+    /// Throws away carts that nobody came back to. The site gives itself this command.
+    SweepCarts {
+        /// Which.
+        ids: Vec<CartId>,
+    },
     /// Several commands in one entry, each decided on top of the ones before it: all or none.
     All(Vec<Command>),
+}
+
+/// Units of an order that come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnLine {
+    /// Of what.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+    /// Where they are put on the shelf again; nowhere, if not given.
+    pub restock: Option<LocationId>,
 }
 
 /// Whether what a command names must be there.

@@ -8,11 +8,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
+use crate::cart::{Cart, CartDetails, CartLine, CartStatus};
 use crate::command::Idempotency;
-use crate::id::{Actor, JobId, LocationId, OfferId, Owner, ProductId, RequestId, ReservationId, SiteId, Sku};
+use crate::id::{
+    Actor, CartId, CustomerId, JobId, LocationId, OfferId, OrderId, Owner, PaymentId, ProductId, RequestId,
+    ReservationId, SiteId, Sku,
+};
 use crate::job::{JobLine, JobStarted, JobUndone, LinesDone};
 use crate::movement::MovementKind;
 use crate::offer::{Answer, Said, Transfer};
+use crate::order::{Order, OrderMoved};
+use crate::payment::record::{CallbackId, PaymentReported, PaymentRequested};
+use crate::person::CustomerEdit;
 use crate::product::edit::ProductEdit;
 use crate::product::field::Conflict;
 use crate::product::listing::ListingEdit;
@@ -196,6 +203,95 @@ pub enum Event {
         /// What.
         answer: Answer,
     },
+    /// Something was set of a customer, who may have been made with that.
+    CustomerSaved {
+        /// Who.
+        id: CustomerId,
+        /// What.
+        edit: Box<CustomerEdit>,
+        /// Keyed hash of the address that they had before, if they have another one now.
+        email_before: Option<[u8; 32]>,
+    },
+    /// A person is to be forgotten everywhere: their key is destroyed wherever it is.
+    CustomerErased {
+        /// Who.
+        id: CustomerId,
+        /// Keyed hash of the address that they had.
+        email_before: Option<[u8; 32]>,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// A cart was opened.
+    CartOpened {
+        /// Which.
+        id: CartId,
+        /// As it is.
+        cart: Box<Cart>,
+    },
+    /// Lines of a cart are so now.
+    CartFilled {
+        /// Which.
+        id: CartId,
+        /// Lines; of those that are no more the quantity is 0.
+        lines: Vec<CartLine>,
+        /// What is held for it now.
+        hold: Option<ReservationId>,
+    },
+    /// Something else of a cart was set.
+    CartDetailed {
+        /// Which.
+        id: CartId,
+        /// What.
+        details: Box<CartDetails>,
+    },
+    /// A cart is not open any more.
+    CartClosed {
+        /// Which.
+        id: CartId,
+        /// What has become of it.
+        status: CartStatus,
+    },
+    /// A cart that nobody came back to was thrown away.
+    CartSwept {
+        /// Which.
+        id: CartId,
+    },
+    /// An order was placed.
+    OrderPlaced {
+        /// Which.
+        id: OrderId,
+        /// As it is.
+        order: Arc<Order>,
+    },
+    /// Something became of an order.
+    OrderMoved(Arc<OrderMoved>),
+    /// What was promised to an order and not handed out is promised no more.
+    ReservationCanceled {
+        /// Which.
+        id: ReservationId,
+        /// What is given back: units that were not handed out.
+        lines: Vec<ReservationLine>,
+    },
+    /// A payment provider is to be asked for something.
+    PaymentRequested(Arc<PaymentRequested>),
+    /// What a provider was asked for has ended.
+    PaymentReported(Arc<PaymentReported>),
+    /// A call to a provider is not made any more until somebody says so.
+    PaymentParked {
+        /// Of which payment.
+        id: PaymentId,
+        /// Why; made again from now on, if not given.
+        reason: Option<Reason>,
+    },
+    /// A provider's report was taken, and is known again if it comes again.
+    CallbackTaken {
+        /// Its id.
+        id: CallbackId,
+        /// Of which payment.
+        payment: PaymentId,
+        /// Of which call.
+        attempt: u16,
+    },
 }
 
 /// An edit of a product, by somebody who had seen it as it was.
@@ -286,6 +382,15 @@ impl Event {
                 | Self::LinesDone(_)
                 | Self::JobFinished { .. }
                 | Self::JobUndone(_)
+                | Self::CartOpened { .. }
+                | Self::CartFilled { .. }
+                | Self::CartDetailed { .. }
+                | Self::CartClosed { .. }
+                | Self::CartSwept { .. }
+                | Self::PaymentRequested(_)
+                | Self::PaymentReported(_)
+                | Self::PaymentParked { .. }
+                | Self::CallbackTaken { .. }
         )
     }
 

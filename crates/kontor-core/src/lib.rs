@@ -1,4 +1,5 @@
-//! What commerce is: products, locations, stock, reservations, and the rules that change them.
+//! What commerce is: products, locations, stock, reservations, carts, orders, payments, and the rules that
+//! change them.
 //!
 //! The crate is a pure state machine. A [`command`] is decided against a [`view`] of the rows and
 //! becomes [`event`]s or a [`refusal`]; the events are written into a [`group`] of a journal; the
@@ -11,6 +12,7 @@
 //! ```
 
 pub mod access;
+pub mod cart;
 pub mod command;
 pub mod decide;
 pub mod derive;
@@ -26,8 +28,10 @@ pub mod meaning;
 pub mod money;
 pub mod movement;
 pub mod offer;
+pub mod order;
 pub mod overlay;
 pub mod payment;
+pub mod person;
 pub mod product;
 pub mod push;
 pub mod quantity;

@@ -211,3 +211,43 @@ pub const QUOTA_STALE_MS: u64 = 3_600_000;
 /// Units per site below which a shelf is not shared any more: what is left gathers at one site. A share of
 /// three units is sold before a batch of it has come.
 pub const QUOTA_SHARE_UNITS_MIN: u64 = 4;
+
+/// Bytes of a personal field once it is sealed: a name or an address with all its lines.
+pub const SEALED_BYTES_MAX: usize = 4_096;
+
+/// Addresses of one customer: a household, a chain of shops that buys for itself.
+pub const CUSTOMER_ADDRESSES_MAX: usize = 20;
+
+/// Amounts that are added to one cart or order: shipping, some taxes, some discounts.
+pub const AMOUNTS_MAX: usize = 50;
+
+/// Open carts of one customer, so that nobody fills the tables by opening carts: one per device and then some.
+pub const CARTS_OF_CUSTOMER_MAX: usize = 20;
+
+/// Open orders of one customer, each of which holds units that nobody has paid for: hoarders stop here.
+pub const OPEN_ORDERS_OF_CUSTOMER_MAX: usize = 10;
+
+/// Units of one SKU in one cart, unless its product says otherwise.
+pub const CART_QUANTITY_MAX: u64 = 1_000_000;
+
+/// Days after its last change on which a cart that nobody came back to is swept.
+pub const CART_DAYS: u64 = 7;
+
+/// Carts that one tick of the timer sweeps.
+pub const CARTS_PER_TICK: usize = 256;
+
+/// How long a cart holds the units of items that are held as soon as they are in a cart; each change of its
+/// lines begins it anew.
+pub const CART_HOLD_MS: u64 = 15 * 60_000;
+
+/// How long an order holds its units while it is not paid, if the caller does not say otherwise.
+pub const ORDER_HOLD_MS_DEFAULT: u64 = 30 * 60_000;
+
+/// Payments of one order: cards that were tried.
+pub const PAYMENTS_MAX: u16 = 20;
+
+/// Calls of one payment: refunds of a large order, line by line.
+pub const PAYMENT_CALLS_MAX: u16 = 2_000;
+
+/// Bytes of a title that an order keeps: what fits on a line of a bill.
+pub const ORDER_TITLE_BYTES_MAX: usize = 120;

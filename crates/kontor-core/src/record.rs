@@ -25,6 +25,18 @@
 //! | `gtins` | GTIN of a variant | gtin, product, sku | derived from `catalog` |
 //! | `index` | way to find a product | see [`crate::index`] | derived from `catalog` and `market_listings` |
 //! | `offers` | offer and site | offer, asker, site | primary, shared: what this site says of it |
+//! | `customers` | customer and site | customer, site | primary, shared: personal fields are ciphertext |
+//! | `emails` | e-mail address, by keyed hash | hash, site | primary, shared: whose it is |
+//! | `carts` | cart | cart, site | primary, private |
+//! | `carts_of` | open cart of a customer | customer, cart, site | primary, private |
+//! | `cart_days` | cart | day of its last change, cart, site | primary, private: what is swept |
+//! | `orders` | order | order, site | primary, shared |
+//! | `timeline` | thing that became of an order | order, position, event, site | primary, shared |
+//! | `order_numbers` | order | number, site | primary, shared |
+//! | `order_lists` | list that an order is on | list, time (newest first), order, site | primary, shared |
+//! | `payments` | payment | order, number, site | primary, private |
+//! | `payments_due` | call to a provider that is to be made | order, number, site | primary, private |
+//! | `callbacks` | report of a provider | its id, site | primary, private |
 //! | `seen` | other site and site | other site, site | primary, shared: how far the site had folded the other |
 //!
 //! Every primary row names its site in its key and is written by entries of that site alone. The
@@ -46,7 +58,7 @@ use crate::view::ViewError;
 pub struct Table(pub u8);
 
 /// The tables by ordinal. Persisted by name; append only.
-pub const TABLE_NAMES: [&str; 31] = [
+pub const TABLE_NAMES: [&str; 43] = [
     "folded",
     "sites",
     "products",
@@ -78,6 +90,18 @@ pub const TABLE_NAMES: [&str; 31] = [
     "index",
     "seen",
     "offers",
+    "customers",
+    "emails",
+    "carts",
+    "carts_of",
+    "cart_days",
+    "orders",
+    "timeline",
+    "order_numbers",
+    "order_lists",
+    "payments",
+    "payments_due",
+    "callbacks",
 ];
 
 impl Table {
@@ -125,6 +149,28 @@ impl Table {
     pub const SEEN: Self = Self(29);
     /// Work that sites ask of each other.
     pub const OFFERS: Self = Self(30);
+    /// Customers, by id.
+    pub const CUSTOMERS: Self = Self(31);
+    pub(crate) const EMAILS: Self = Self(32);
+    /// Carts, by id.
+    pub const CARTS: Self = Self(33);
+    /// Open carts by customer.
+    pub const CARTS_OF: Self = Self(34);
+    /// Carts by the day on which they were changed last.
+    pub const CART_DAYS: Self = Self(35);
+    /// Orders, by id.
+    pub const ORDERS: Self = Self(36);
+    /// What became of orders, by order.
+    pub const TIMELINE: Self = Self(37);
+    /// Orders by number.
+    pub const ORDER_NUMBERS: Self = Self(38);
+    /// Lists of orders, newest first.
+    pub const ORDER_LISTS: Self = Self(39);
+    /// Payments, by order.
+    pub const PAYMENTS: Self = Self(40);
+    /// Calls to payment providers that are to be made.
+    pub const PAYMENTS_DUE: Self = Self(41);
+    pub(crate) const CALLBACKS: Self = Self(42);
 
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
     pub(crate) const ANSWERS: usize = 8;
@@ -137,7 +183,7 @@ impl Table {
     /// Whether folding only ever puts rows there, and reads none: so rows of entries that will be folded
     /// again do no harm. They are looked up by decisions, and read by people.
     pub fn is_only_put(self) -> bool {
-        matches!(self, Self::MOVEMENTS | Self::REFERENCES | Self::REVISIONS | Self::JOB_LINES)
+        matches!(self, Self::MOVEMENTS | Self::REFERENCES | Self::REVISIONS | Self::JOB_LINES | Self::TIMELINE)
             || (Self::answers(0).0..=Self::answers(7).0).contains(&self.0)
     }
 
@@ -267,7 +313,7 @@ pub trait Derived: Serialize + DeserializeOwned {
 
 /// Raised whenever rows, or what derives from them, are other than before: tables of another version are built
 /// again from the journal.
-pub const TABLES_VERSION: u32 = 3;
+pub const TABLES_VERSION: u32 = 4;
 
 /// The version that every row format has today.
 const ROW_VERSION: u8 = 1;

@@ -1,11 +1,17 @@
 //! When the domain says no: a stable code, and the facts to act on.
 
-use crate::id::{JobId, LocationId, OfferId, Position, ProductId, ReservationId, SiteId, Sku};
+use crate::cart::CartStatus;
+use crate::id::{
+    CartId, CustomerId, JobId, LocationId, OfferId, OrderId, PaymentId, Position, ProductId, ReservationId, SiteId, Sku,
+};
 use crate::job::JobStatus;
+use crate::money::{Currency, Money};
 use crate::offer::OfferStatus;
+use crate::payment::call::Operation;
+use crate::payment::record::PaymentStatus;
 use crate::product::text::Name;
 use crate::reservation::ReservationStatus;
-use crate::text::Reference;
+use crate::text::{Reason, Reference};
 use crate::time::SiteTime;
 use crate::view::ViewError;
 
@@ -182,6 +188,125 @@ pub enum Refusal {
         /// What it is.
         status: JobStatus,
     },
+    /// No customer has this id, as far as this site has read.
+    #[error("there is no customer {customer}")]
+    UnknownCustomer {
+        /// The id.
+        customer: CustomerId,
+    },
+    /// The person was erased.
+    #[error("customer {customer} was erased")]
+    CustomerErased {
+        /// Who.
+        customer: CustomerId,
+    },
+    /// No cart of this site has this id.
+    #[error("there is no cart {cart}")]
+    UnknownCart {
+        /// The id.
+        cart: CartId,
+    },
+    /// The cart is not open any more.
+    #[error("cart {cart} is {}", .status.word())]
+    CartClosed {
+        /// Which.
+        cart: CartId,
+        /// What has become of it.
+        status: CartStatus,
+    },
+    /// There is nothing to buy in the cart.
+    #[error("cart {cart} is empty")]
+    CartEmpty {
+        /// Which.
+        cart: CartId,
+    },
+    /// The catalogue has no price in the cart's currency.
+    #[error("{sku} has no price in {currency}")]
+    PriceMissing {
+        /// Of what.
+        sku: Sku,
+        /// The cart's.
+        currency: Currency,
+    },
+    /// The catalogue's price is not the one that the buyer has seen.
+    #[error("{sku} costs {now} now, which is not what the buyer has seen")]
+    PriceChanged {
+        /// Of what.
+        sku: Sku,
+        /// What the buyer has seen, if there was a price.
+        was: Option<Money>,
+        /// What it is.
+        now: Money,
+    },
+    /// The product is sold in other quantities.
+    #[error("{sku} is sold from {min} to {max} at a time, and {given} were asked for")]
+    QuantityBounds {
+        /// Of what.
+        sku: Sku,
+        /// How many are in the cart.
+        given: u64,
+        /// The fewest allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// Discounts are more than all else.
+    #[error("the total is below zero")]
+    TotalNegative,
+    /// No order has this id, as far as this site has read.
+    #[error("there is no order {order}")]
+    UnknownOrder {
+        /// The id.
+        order: OrderId,
+    },
+    /// Only the site that took an order changes it.
+    #[error("order {order} was taken by site {home}")]
+    OrderElsewhere {
+        /// Which.
+        order: OrderId,
+        /// Whom to ask.
+        home: SiteId,
+    },
+    /// What has become of the order does not allow that.
+    #[error("order {order} is {status}: {wanted} is not possible")]
+    OrderStatus {
+        /// Which.
+        order: OrderId,
+        /// What was wanted of it.
+        wanted: &'static str,
+        /// What it is, on the axis that matters.
+        status: &'static str,
+    },
+    /// No payment has this id.
+    #[error("there is no payment {payment}")]
+    UnknownPayment {
+        /// The id.
+        payment: PaymentId,
+    },
+    /// One thing at a time is asked of a provider for a payment; this one will have ended in a moment.
+    #[error("payment {payment} waits for its {operation}")]
+    PaymentInProgress {
+        /// Which.
+        payment: PaymentId,
+        /// What it waits for.
+        operation: Operation,
+    },
+    /// What has become of the payment does not allow that.
+    #[error("payment {payment} is {}", .status.word())]
+    PaymentStatus {
+        /// Which.
+        payment: PaymentId,
+        /// What it is.
+        status: PaymentStatus,
+    },
+    /// More money than there is.
+    #[error("{given} were asked for, and there are {max}")]
+    AmountExceeded {
+        /// What was asked for.
+        given: Money,
+        /// What there is.
+        max: Money,
+    },
     /// Something has this name already.
     #[error("{what} {name} exists already")]
     AlreadyExists {
@@ -283,6 +408,22 @@ impl Refusal {
             Self::JobState { .. } => "job_state",
             Self::UnknownTransfer { .. } => "unknown_transfer",
             Self::TransferStatus { .. } => "transfer_status",
+            Self::UnknownCustomer { .. } => "unknown_customer",
+            Self::CustomerErased { .. } => "customer_erased",
+            Self::UnknownCart { .. } => "unknown_cart",
+            Self::CartClosed { .. } => "cart_closed",
+            Self::CartEmpty { .. } => "cart_empty",
+            Self::PriceMissing { .. } => "price_missing",
+            Self::PriceChanged { .. } => "price_changed",
+            Self::QuantityBounds { .. } => "quantity_bounds",
+            Self::TotalNegative => "total_negative",
+            Self::UnknownOrder { .. } => "unknown_order",
+            Self::OrderElsewhere { .. } => "owned_elsewhere",
+            Self::OrderStatus { .. } => "order_status",
+            Self::UnknownPayment { .. } => "unknown_payment",
+            Self::PaymentInProgress { .. } => "payment_in_progress",
+            Self::PaymentStatus { .. } => "payment_status",
+            Self::AmountExceeded { .. } => "amount_exceeded",
             Self::AlreadyExists { .. } => "already_exists",
             Self::ReferenceUsed { .. } => "reference_used",
             Self::ExpectedMismatch { .. } => "expected_mismatch",
@@ -293,6 +434,14 @@ impl Refusal {
                 "invalid_request"
             }
         }
+    }
+
+    /// As it is told in a journal: the code, then words, cut to what a reason holds.
+    pub(crate) fn reason(&self) -> Reason {
+        let text = format!("{}: {self}", self.code());
+        let fits = text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= crate::limits::LABEL_BYTES_MAX);
+        let text: String = fits.map(|(_, c)| c).collect();
+        Reason::parse(text.trim_end()).unwrap_or_else(|_| Reason::parse(self.code()).expect("a code is a reason"))
     }
 
     /// The facts by name, in the order in which a person would tell them.
@@ -349,6 +498,45 @@ impl Refusal {
             Self::TransferStatus { transfer, status } => {
                 vec![("transfer", text(transfer)), ("status_now", text(status))]
             }
+            Self::UnknownCustomer { customer } | Self::CustomerErased { customer } => {
+                vec![("customer", text(customer))]
+            }
+            Self::UnknownCart { cart } | Self::CartEmpty { cart } => vec![("cart", text(cart))],
+            Self::CartClosed { cart, status } => {
+                let mut facts = vec![("cart", text(cart)), ("status_now", Fact::Text(status.word().into()))];
+                match status {
+                    CartStatus::Merged(into) => facts.push(("merged_into", text(into))),
+                    CartStatus::Ordered => facts.push(("order", text(&OrderId::from(*cart)))),
+                    CartStatus::Open => {}
+                }
+                facts
+            }
+            Self::PriceMissing { sku, currency } => vec![("sku", text(sku)), ("currency", text(currency))],
+            Self::PriceChanged { sku, was, now } => {
+                let was = was.map(|was| ("was", Fact::Number(was.amount)));
+                let rest = [("now", Fact::Number(now.amount)), ("currency", text(&now.currency))];
+                [("sku", text(sku))].into_iter().chain(was).chain(rest).collect()
+            }
+            Self::QuantityBounds { sku, given, min, max } => {
+                vec![("sku", text(sku)), ("given", units(*given)), ("min", units(*min)), ("max", units(*max))]
+            }
+            Self::UnknownOrder { order } => vec![("order", text(order))],
+            Self::OrderElsewhere { order, home } => vec![("order", text(order)), ("site", text(home))],
+            Self::OrderStatus { order, wanted, status } => {
+                vec![("order", text(order)), ("wanted", text(wanted)), ("status_now", text(status))]
+            }
+            Self::UnknownPayment { payment } => vec![("payment", text(payment))],
+            Self::PaymentInProgress { payment, operation } => {
+                vec![("payment", text(payment)), ("operation", text(operation))]
+            }
+            Self::PaymentStatus { payment, status } => {
+                vec![("payment", text(payment)), ("status_now", Fact::Text(status.word().into()))]
+            }
+            Self::AmountExceeded { given, max } => vec![
+                ("given", Fact::Number(given.amount)),
+                ("max", Fact::Number(max.amount)),
+                ("currency", text(&max.currency)),
+            ],
             Self::AlreadyExists { what, name } => vec![("what", text(what)), ("name", text(name))],
             Self::ReferenceUsed { reference, position } => {
                 vec![("reference", text(reference)), ("position", text(position))]
@@ -359,7 +547,7 @@ impl Refusal {
             Self::PreconditionFailed { expected, actual } => {
                 vec![("expected", units(*expected)), ("actual", units(*actual))]
             }
-            Self::KeyReused | Self::TitleMissing | Self::Nothing { .. } => vec![],
+            Self::KeyReused | Self::TitleMissing | Self::TotalNegative | Self::Nothing { .. } => vec![],
             Self::LimitExceeded { what, given, max } => {
                 vec![("what", text(what)), ("given", units(*given)), ("max", units(*max))]
             }

@@ -16,6 +16,8 @@ pub struct SiteRow {
     pub day: u64,
     /// What kind of site it is.
     pub kind: SiteKind,
+    /// Orders that it has taken: the number of the newest.
+    pub orders: u64,
 }
 
 /// What kind of site it is: that decides whose stock it holds a share of.

@@ -91,7 +91,7 @@ fn read(bytes: &[u8]) -> Group {
     group::decode(bytes).expect("a group")
 }
 
-const EVENTS: usize = 22;
+const EVENTS: usize = 36;
 
 /// A new variant does not compile until it has a number here, and then is missed in the journal.
 fn number(event: &Event) -> usize {
@@ -118,6 +118,20 @@ fn number(event: &Event) -> usize {
         Event::TransferAsked { .. } => 19,
         Event::TransferSaid { .. } => 20,
         Event::TransferAnswered { .. } => 21,
+        Event::CustomerSaved { .. } => 22,
+        Event::CustomerErased { .. } => 23,
+        Event::CartOpened { .. } => 24,
+        Event::CartFilled { .. } => 25,
+        Event::CartDetailed { .. } => 26,
+        Event::CartClosed { .. } => 27,
+        Event::CartSwept { .. } => 28,
+        Event::OrderPlaced { .. } => 29,
+        Event::OrderMoved(_) => 30,
+        Event::ReservationCanceled { .. } => 31,
+        Event::PaymentRequested(_) => 32,
+        Event::PaymentReported(_) => 33,
+        Event::PaymentParked { .. } => 34,
+        Event::CallbackTaken { .. } => 35,
     }
 }
 
@@ -178,6 +192,7 @@ fn story() -> Shop {
     shop.must(Command::DescribeSite { kind: SiteKind::Store });
     shares(&mut shop);
     transfers(&mut shop);
+    orders(&mut shop);
     // Many entries in one group, which is packed.
     let keys = (0..40).map(|number| Entry {
         actor: Actor::parse("operator").expect("an actor"),
@@ -189,6 +204,17 @@ fn story() -> Shop {
     shop.now = shop.now.plus(2 * 86_400_000);
     assert!(matches!(play(&mut shop, "start-day"), Answer::Done(_)));
     shop
+}
+
+/// A customer who orders, pays, cancels, and is forgotten; and a cart that nobody comes back to.
+fn orders(shop: &mut Shop) {
+    let words = "customer anna email a; price ice 100; cart c1 of anna; from c1 shop; put c1 2 ice;
+                 put c1 1 cards at 50; checkout c1 with card; provider c1/1 1 did report cb1;
+                 park c1/1 2 because slow; resume c1/1; provider c1/1 2 did; cancel c1 because asked;
+                 provider c1/1 3 did; cart c2; put c2 1 ice; erase anna because asked";
+    words.split(';').for_each(|command| support::ledger::play_done(shop, command.trim()));
+    shop.now = shop.now.plus(9 * 86_400_000);
+    support::ledger::play_done(shop, "sweep c2");
 }
 
 /// Units that were asked of another location, and of another site.

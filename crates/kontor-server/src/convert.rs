@@ -13,7 +13,7 @@ use kontor_api::location::Location as WireLocation;
 use kontor_api::reservation as res;
 use kontor_api::stock::{self, Totals};
 use kontor_core::event::{Event, Moved, ProductEdited};
-use kontor_core::id::{Actor, LocationId, Position, ReservationId, SiteId, Sku};
+use kontor_core::id::{Actor, LocationId, PaymentId, Position, ReservationId, SiteId, Sku};
 use kontor_core::location::Location;
 use kontor_core::movement::MovementKind;
 use kontor_core::product::Product;
@@ -270,6 +270,39 @@ pub(crate) fn event(event: &Event) -> Result<changes::Event, Problem> {
             owner: text(owner.as_ref()),
             lines: lines.iter().map(reservation_line).collect(),
         },
+        Event::ReservationCanceled { id, lines } => changes::Event::ReservationEnded {
+            id: Some(id.to_string()),
+            status: reservation_status(ReservationStatus::Released),
+            owner: None,
+            lines: lines.iter().map(reservation_line).collect(),
+        },
+        Event::CustomerSaved { id, .. } => changes::Event::CustomerChanged { id: id.to_string() },
+        Event::CustomerErased { id, .. } => changes::Event::CustomerErased { id: id.to_string() },
+        Event::CartOpened { id, .. } | Event::CartFilled { id, .. } | Event::CartDetailed { id, .. } => {
+            changes::Event::CartChanged { id: id.to_string() }
+        }
+        Event::CartClosed { id, status } => {
+            changes::Event::CartClosed { id: id.to_string(), status: status.word().to_owned() }
+        }
+        Event::CartSwept { id } => changes::Event::CartClosed { id: id.to_string(), status: "swept".to_owned() },
+        Event::OrderPlaced { id, order } => changes::Event::OrderPlaced {
+            id: id.to_string(),
+            number: order.number,
+            total: order.total,
+            currency: order.currency.to_string(),
+        },
+        Event::OrderMoved(moved) => changes::Event::OrderChanged {
+            id: moved.id.to_string(),
+            cause: moved.cause.word().to_owned(),
+            status: moved.status.to_string(),
+            payment_status: moved.payment_status.to_string(),
+            fulfillment_status: moved.fulfillment_status.to_string(),
+        },
+        Event::PaymentRequested(requested) => payment_changed(requested.id, requested.operation.word()),
+        Event::PaymentReported(reported) => payment_changed(reported.id, reported.outcome.word()),
+        Event::PaymentParked { id, reason: Some(_) } => payment_changed(*id, "parked"),
+        Event::PaymentParked { id, reason: None } => payment_changed(*id, "resumed"),
+        Event::CallbackTaken { payment, .. } => payment_changed(*payment, "reported"),
         Event::KeyCreated { id, .. } => changes::Event::KeyCreated { id: id.to_string() },
         Event::DayStarted { day } => changes::Event::DayStarted { day: *day },
         Event::SiteDescribed { kind } => changes::Event::SiteDescribed { kind: site_kind(*kind) },
@@ -331,6 +364,10 @@ fn product_edited(edited: &Arc<ProductEdited>) -> Result<changes::Event, Problem
             changes::Event::ProductChanged { id, revision: Some(edited.revision), changes }
         }
     })
+}
+
+fn payment_changed(id: PaymentId, step: &str) -> changes::Event {
+    changes::Event::PaymentChanged { id: id.to_string(), step: step.to_owned() }
 }
 
 fn site_kind(kind: SiteKind) -> changes::SiteKind {

@@ -139,10 +139,25 @@ impl Everybody {
                 | event::Event::QuotaAsked { sku, location, .. }
                 | event::Event::QuotaGranted { sku, location, .. }
                 | event::Event::QuotaDeclined { sku, location, .. } => place(sku, location)?,
-                event::Event::ReservationMade { lines, .. } | event::Event::ReservationEnded { lines, .. } => {
+                event::Event::ReservationMade { lines, .. }
+                | event::Event::ReservationEnded { lines, .. }
+                | event::Event::ReservationCanceled { lines, .. } => {
                     lines.iter().try_for_each(|line| place(&line.sku, &line.location))?;
                 }
-                // A deadline changes no level, and the rest is for operators.
+                // A deadline changes no level, and the rest is for operators and for the buyer alone.
+                event::Event::CustomerSaved { .. }
+                | event::Event::CustomerErased { .. }
+                | event::Event::CartOpened { .. }
+                | event::Event::CartFilled { .. }
+                | event::Event::CartDetailed { .. }
+                | event::Event::CartClosed { .. }
+                | event::Event::CartSwept { .. }
+                | event::Event::OrderPlaced { .. }
+                | event::Event::OrderMoved(_)
+                | event::Event::PaymentRequested(_)
+                | event::Event::PaymentReported(_)
+                | event::Event::PaymentParked { .. }
+                | event::Event::CallbackTaken { .. } => {}
                 event::Event::ReservationExtended { .. }
                 | event::Event::KeyCreated { .. }
                 | event::Event::SiteDescribed { .. }

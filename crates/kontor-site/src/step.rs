@@ -12,7 +12,7 @@ use kontor_core::decide::{self, Decision};
 use kontor_core::event::{Entry, Event};
 use kontor_core::fold::{self, At};
 use kontor_core::group::{self, Digest, GroupBody, GroupError, GroupHeader, Seen};
-use kontor_core::id::{Actor, Position, RequestId, ReservationId, SiteId};
+use kontor_core::id::{Actor, CartId, Position, RequestId, ReservationId, SiteId};
 use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{self, KeyParts, Table};
@@ -176,6 +176,8 @@ pub struct Step<V> {
     /// Live holds by deadline. In memory, because a table of them would be searched through the
     /// traces of all that have ended.
     due: BTreeSet<(SiteTime, ReservationId)>,
+    /// There may be carts that nobody came back to.
+    sweeps: bool,
     /// The timer rests until then, after a journal or tables that gave it nothing: a decision ends
     /// the due holds that it needs by itself.
     timer_rests_until: SiteTime,
@@ -242,6 +244,7 @@ impl<V: View> Step<V> {
             waiting: VecDeque::new(),
             in_flight: None,
             due,
+            sweeps: true,
             timer_rests_until: SiteTime::default(),
             day,
             foreign,
@@ -303,8 +306,8 @@ impl<V: View> Step<V> {
             return None;
         }
         let due = self.due.first().map(|(at, _)| *at);
-        let offers = self.offers.wait().then(SiteTime::default);
-        due.into_iter().chain(self.shares.next()).chain(offers).min().map(|at| at.max(self.timer_rests_until))
+        let at_once = (self.offers.wait() || self.sweeps).then(SiteTime::default);
+        due.into_iter().chain(self.shares.next()).chain(at_once).min().map(|at| at.max(self.timer_rests_until))
     }
 
     /// Takes inputs, decides what can be decided, and says what is to be done. `now` must not go back.
@@ -430,6 +433,10 @@ impl<V: View> Step<V> {
             let due = self.due.iter().take_while(|(at, _)| *at <= draft.now).take(DUE_HOLDS_PER_TICK);
             own.push(Command::EndDueHolds { ids: due.map(|(_, id)| *id).collect() });
         }
+        let swept = if may_tend && self.sweeps { self.forgotten_carts(draft.now) } else { Vec::new() };
+        self.sweeps &= !may_tend || !swept.is_empty();
+        let sweeps = !swept.is_empty();
+        own.extend(sweeps.then_some(Command::SweepCarts { ids: swept }));
         let timer_tried = !own.is_empty();
         let mut day_started = true;
         for command in own {
@@ -446,7 +453,7 @@ impl<V: View> Step<V> {
             tended.items = draft.see_to_shares(&mut self.shares);
             tended.offers = draft.see_to_offers(&mut self.offers);
         }
-        if self.waiting.is_empty() && !ends_holds && draft.body.count() == before {
+        if self.waiting.is_empty() && !ends_holds && !sweeps && draft.body.count() == before {
             // A look at shares and offers led to nothing: no day is started for that alone.
             return;
         }
@@ -491,6 +498,15 @@ impl<V: View> Step<V> {
         self.in_flight = Some(InFlight { folded, entries, seen, changes, answers, tended });
     }
 
+    /// Carts that nobody has come back to, as many as are swept at a time.
+    fn forgotten_carts(&self, now: SiteTime) -> Vec<CartId> {
+        let found = decide::forgotten(&self.rows, &self.writer.site, now.day());
+        found.unwrap_or_else(|error| {
+            tracing::error!("The site could not look for forgotten carts: {error}");
+            Vec::new()
+        })
+    }
+
     /// Keeps the lists in memory in step with the rows.
     fn follow(&mut self, changes: &Changes) {
         if self.rows.sites().len() > 1 {
@@ -512,8 +528,11 @@ impl<V: View> Step<V> {
         if let Some((_, Some(row))) = own
             && let Ok(row) = record::decode::<SiteRow>(Table::SITES, row)
         {
-            if row.day > self.day && self.rows.sites().len() > 1 {
-                self.shares.look_at_all();
+            if row.day > self.day {
+                self.sweeps = true;
+                if self.rows.sites().len() > 1 {
+                    self.shares.look_at_all();
+                }
             }
             self.day = row.day;
         }

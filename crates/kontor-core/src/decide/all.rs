@@ -49,6 +49,25 @@ impl Rules<'_> {
     }
 }
 
+impl Rules<'_> {
+    /// Folds what was decided, so that something more can be decided on top of it.
+    pub(super) fn fold_into(self, rows: &mut Overlay<'_>, events: &[Event]) -> Result<(), Stop> {
+        let at = At { site: self.context.site, position: Position::START, time: self.context.now };
+        Ok(apply(rows, at, &draft(events.to_vec()))?)
+    }
+
+    /// Decides something more on top of events.
+    pub(super) fn after<T>(
+        self,
+        events: &[Event],
+        decide: impl FnOnce(Rules<'_>) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let mut rows = Overlay::new(self.view);
+        self.fold_into(&mut rows, events)?;
+        decide(Rules { view: &rows, context: self.context })
+    }
+}
+
 /// An entry whose rows are looked at by the next decision and then thrown away: nobody reads who asked.
 pub(super) fn draft(events: Vec<Event>) -> Entry {
     let request_id = RequestId::parse("draft").expect("a short word is a request id");

@@ -4,16 +4,22 @@
 //! what it names exist, was it done before, is there enough.
 
 mod all;
+mod carts;
 mod catalog;
+mod checkout;
+mod customers;
 mod jobs;
 mod locations;
 mod offers;
+mod orders;
+mod payments;
 mod quota;
 mod reservations;
 mod stock;
 mod stock_jobs;
 mod upkeep;
 
+pub use carts::{forgotten, requirements};
 use catalog::Wanted;
 
 use crate::command::{Command, Context, Line, Request};
@@ -76,6 +82,11 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         {
             Err(refusal.into())
         }
+        Command::Extend { id, .. } | Command::Commit { id } | Command::Release { id }
+            if let Some(refusal) = rules.held_for_order(*id)? =>
+        {
+            Err(refusal.into())
+        }
         Command::Ship { reservation, lines, note } => rules.ship(*reservation, lines.as_deref(), note),
         Command::WriteOff { line, from_unavailable, note } => rules.write_off(line, *from_unavailable, note),
         Command::Count { sku, location, counted, expected, note } => {
@@ -103,6 +114,28 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::ReceiveTransfer { id, received, note } => rules.receive_transfer(*id, received, note),
         Command::TendOffer { id, asker } => rules.tend_offer(*id, asker),
         Command::BorrowQuota { sku, location, missing } => rules.borrow_quota(sku, location, *missing),
+        Command::SaveCustomer { id, edit, expected, must } => rules.save_customer(*id, edit, *expected, *must),
+        Command::EraseCustomer { id, reason } => rules.erase_customer(*id, reason.as_ref()),
+        Command::OpenCart { id, token, currency, market, details, lines } => {
+            let (id, token, currency, market) = (*id, *token, *currency, market.as_ref());
+            rules.open_cart(&carts::Opened { id, token, currency, market, details, lines })
+        }
+        Command::ChangeCart { id, lines, details, expected } => rules.change_cart(*id, lines, details, *expected),
+        Command::AcceptPrices { id } => rules.accept_prices(*id),
+        Command::MergeCarts { from, into } => rules.merge_carts(*from, *into),
+        Command::Checkout { cart, method, capture, hold_ms } => {
+            rules.checkout(*cart, method.as_ref(), *capture, *hold_ms)
+        }
+        Command::PayOrder { id, method, capture } => rules.pay_order(*id, method, *capture),
+        Command::CapturePayment { id, amount } => rules.capture_payment(*id, *amount),
+        Command::CancelOrder { id, reason } => rules.cancel_order(*id, reason.as_ref()),
+        Command::RefundOrder { id, amount, lines, reason } => rules.refund_order(*id, *amount, lines, reason.as_ref()),
+        Command::ReportPayment { id, attempt, outcome, callback } => {
+            rules.report_payment(*id, *attempt, outcome, callback.as_ref())
+        }
+        Command::ParkPayment { id, attempt, reason } => rules.park_payment(*id, *attempt, reason),
+        Command::ResumePayment { id } => rules.resume_payment(*id),
+        Command::SweepCarts { ids } => rules.sweep_carts(ids),
     }
 }
 

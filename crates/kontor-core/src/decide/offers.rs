@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use super::all::draft;
 use super::{Rules, limit};
 use crate::command::{Inbound, Line, Note};
 use crate::event::Event;
-use crate::fold::{At, apply};
-use crate::id::{LocationId, OfferId, Owner, Position, ReservationId, SiteId, Sku};
+use crate::id::{LocationId, OfferId, Owner, ReservationId, SiteId, Sku};
 use crate::limits::{TRANSFER_HOLD_MS, TRANSFER_LINES_MAX};
 use crate::offer::{Answer, By, Offer, Said, Transfer, TransferLine};
 use crate::overlay::Overlay;
@@ -171,11 +169,11 @@ impl Rules<'_> {
         let answer = seen.answered.as_ref().map(|answered| &answered.answer);
         match (&seen.asked.said, answer) {
             (Said::Offered, None) if is_target => match self.accept(seen) {
-                Err(Stop::Refused(refusal)) => Ok(vec![seen.answer(Answer::Declined(why(&refusal)))]),
+                Err(Stop::Refused(refusal)) => Ok(vec![seen.answer(Answer::Declined(refusal.reason()))]),
                 accepted => accepted,
             },
             (Said::Confirmed, Some(Answer::Accepted)) if is_target => match self.act(seen) {
-                Err(Stop::Refused(refusal)) => Ok(vec![seen.answer(Answer::Lapsed(why(&refusal)))]),
+                Err(Stop::Refused(refusal)) => Ok(vec![seen.answer(Answer::Lapsed(refusal.reason()))]),
                 done => done,
             },
             (Said::Withdrawn, Some(Answer::Accepted)) if is_target => {
@@ -249,11 +247,6 @@ impl Rules<'_> {
             }),
         }
     }
-
-    fn fold_into(self, rows: &mut Overlay<'_>, events: &[Event]) -> Result<(), Stop> {
-        let at = At { site: self.context.site, position: Position::START, time: self.context.now };
-        Ok(apply(rows, at, &draft(events.to_vec()))?)
-    }
 }
 
 /// Whose the hold of a transfer is.
@@ -264,12 +257,4 @@ fn owner(id: OfferId) -> Option<Owner> {
 /// What a movement of a transfer is booked under, if its papers say nothing else: so it is booked once.
 fn reference(id: OfferId) -> Option<Reference> {
     Reference::parse(id.to_string()).ok()
-}
-
-/// A refusal as it is told to the asker: code, then words.
-fn why(refusal: &Refusal) -> Reason {
-    let text = format!("{}: {refusal}", refusal.code());
-    let cut = text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= crate::limits::LABEL_BYTES_MAX).count();
-    let text: String = text.chars().take(cut).collect();
-    Reason::parse(text).unwrap_or_else(|_| Reason::parse(refusal.code()).expect("a code is a reason"))
 }

@@ -47,7 +47,7 @@ impl Rules<'_> {
             });
         }
         let expires_at = self.context.now.plus(hold_ms);
-        let mut events = room.freed();
+        let mut events = room.freed()?;
         events.push(Event::ReservationMade { id, owner: owner.cloned(), lines: held, expires_at });
         Ok(events)
     }
@@ -84,7 +84,18 @@ impl Rules<'_> {
             left = rest;
             due.insert(*id, hold);
         }
-        Ok(due.into_iter().map(|(id, hold)| ended(id, hold, ReservationStatus::Expired)).collect())
+        self.all_expired(due)
+    }
+
+    /// The ends of holds whose deadline has passed, and of orders that were not paid in time.
+    fn all_expired(self, holds: BTreeMap<ReservationId, Reservation>) -> Result<Vec<Event>, Stop> {
+        let mut events = Vec::with_capacity(holds.len());
+        for (id, hold) in holds {
+            let order = self.expired(id, &hold)?;
+            events.push(ended(id, hold, ReservationStatus::Expired));
+            events.extend(order);
+        }
+        Ok(events)
     }
 
     /// A reservation that is held and whose deadline has not passed, whether or not the timer has
@@ -165,9 +176,8 @@ impl<'a> Ended<'a> {
         self.holds.values().for_each(|hold| give_back(hold, sku, location, level));
     }
 
-    pub(super) fn into_events(self) -> Vec<Event> {
-        let holds = self.holds.into_iter();
-        holds.map(|(id, hold)| ended(id, hold, ReservationStatus::Expired)).collect()
+    pub(super) fn into_events(self) -> Result<Vec<Event>, Stop> {
+        self.rules.all_expired(self.holds)
     }
 }
 
@@ -187,10 +197,10 @@ fn bytes(hold: &Reservation) -> usize {
     ENDING_BYTES_MAX + owner + hold.lines.iter().map(|line| line_bytes(&line.sku, &line.location)).sum::<usize>()
 }
 
-/// Id, status, two times and lengths.
-const ENDING_BYTES_MAX: usize = 64;
+/// Id, status, two times and lengths; and as much again for the order that ends with it.
+const ENDING_BYTES_MAX: usize = 128;
 
-fn ended(id: ReservationId, hold: Reservation, status: ReservationStatus) -> Event {
+pub(super) fn ended(id: ReservationId, hold: Reservation, status: ReservationStatus) -> Event {
     let Reservation { owner, lines, created_at, expires_at, .. } = hold;
     Event::ReservationEnded { id, status, lines, owner, created_at, expires_at }
 }

@@ -58,7 +58,7 @@ impl Rules<'_> {
             let change = if for_sale.selling.policy.counts() { -signed(item.quantity) } else { 0 };
             moved.push(item.moved(&level, change, change));
         }
-        let mut events = room.freed();
+        let mut events = room.freed()?;
         events.push(papers.moved(moved, None));
         Ok(events)
     }
@@ -108,7 +108,8 @@ impl Rules<'_> {
             // The promise was taken out of what is available when it was made.
             moved.push(item.moved(&level, change, 0));
         }
-        Ok(vec![papers.moved(moved, Some(id))])
+        let order = self.shipped(id, &reservation, &moved)?;
+        Ok([papers.moved(moved, Some(id))].into_iter().chain(order).collect())
     }
 
     pub(super) fn write_off(self, line: &Line, from_unavailable: bool, note: &Note) -> Result<Vec<Event>, Stop> {
@@ -284,7 +285,7 @@ impl<'a> Room<'a> {
     }
 
     /// The endings of holds that made the room.
-    pub(super) fn freed(self) -> Vec<Event> {
+    pub(super) fn freed(self) -> Result<Vec<Event>, Stop> {
         self.ended.into_events()
     }
 }

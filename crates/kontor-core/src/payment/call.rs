@@ -93,6 +93,17 @@ impl Call {
     }
 }
 
+impl Outcome {
+    /// The word on the wire.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Declined { .. } => "declined",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 impl Operation {
     /// The word on the wire.
     pub fn word(self) -> &'static str {

@@ -4,3 +4,4 @@
 //! journal determines, and what came of it is a command again.
 
 pub mod call;
+pub mod record;

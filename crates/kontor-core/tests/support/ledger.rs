@@ -197,12 +197,12 @@ fn command(words: &[&str]) -> Command {
             let (sku, location) = item(words[2]);
             Command::ExpectVersion { sku, location, version: words[1].parse().expect("a number") }
         }
-        other => panic!("no such command: {other}"),
+        other => super::orders::command(words).unwrap_or_else(|| panic!("no such command: {other}")),
     }
 }
 
 /// `4 apples + 2 pears@cellar`, up to the first other word.
-fn lines(words: &[&str]) -> Vec<Line> {
+pub(crate) fn lines(words: &[&str]) -> Vec<Line> {
     let mut found = Vec::new();
     let mut words = words.iter().filter(|word| **word != "+");
     while let Some(quantity) = words.next().and_then(|word| word.parse().ok()) {
@@ -236,14 +236,21 @@ fn product(word: &str) -> ProductId {
     ProductId::parse(word).expect("a product id")
 }
 
-/// `r1` as an id.
+/// `r1` as an id; what a site has named itself is called by its number, `h7`.
 pub(crate) fn hold(word: &str) -> ReservationId {
     let mut id = [0; 16];
+    if let Some(number) = word.strip_prefix('h').and_then(|number| number.parse::<u64>().ok()) {
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        return ReservationId(id);
+    }
     id[..word.len()].copy_from_slice(word.as_bytes());
     ReservationId(id)
 }
 
-fn hold_name(id: ReservationId) -> String {
+pub(crate) fn hold_name(id: ReservationId) -> String {
+    if let Some(number) = id.0.strip_prefix(&[0; 8]) {
+        return format!("h{}", number.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte)));
+    }
     String::from_utf8_lossy(&id.0).trim_end_matches('\0').to_owned()
 }
 
@@ -257,7 +264,7 @@ pub(crate) fn moment(text: &str) -> SiteTime {
     SiteTime(DAY_ONE * DAY_MS).plus(span(text))
 }
 
-fn span(text: &str) -> u64 {
+pub(crate) fn span(text: &str) -> u64 {
     let mut total = 0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -337,6 +344,7 @@ fn told(event: &Event) -> String {
         Event::TransferAsked { id, of, .. } => format!("{} asked of {of}", offer_name(*id)),
         Event::TransferSaid { id, said } => format!("{} {}", offer_name(*id), spoken(said)),
         Event::TransferAnswered { id, answer, .. } => format!("{} {}", offer_name(*id), spoken(answer)),
+        other => super::orders::told(other).unwrap_or_else(|| panic!("no words for {other:?}")),
     }
 }
 
@@ -373,6 +381,11 @@ fn no(refusal: &Refusal) -> String {
             }
             ("transfer" | "name", Fact::Text(id)) if id.starts_with("trf_") => {
                 offer_name(OfferId::parse(&id).expect("an id"))
+            }
+            ("cart" | "order" | "payment" | "customer" | "name", Fact::Text(id))
+                if super::orders::fact(&id).is_some() =>
+            {
+                super::orders::fact(&id)?
             }
             ("sku" | "option" | "status_now" | "what" | "name" | "field" | "product_id", Fact::Text(text)) => text,
             ("position", _) => return None,

@@ -5,6 +5,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod ledger;
+pub(crate) mod orders;
 pub(crate) mod sites;
 pub(crate) mod world;
 

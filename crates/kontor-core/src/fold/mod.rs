@@ -4,6 +4,8 @@
 //! [`SiteRows`], which has no other. So entries of different sites commute, and what combines
 //! sites is recomputed from their rows afterwards.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -279,6 +281,22 @@ impl SiteRows<'_, '_> {
                 let answered = Answered { answer: answer.clone(), updated_at: self.at.time };
                 self.offer(*id, asker, |row| row.answered = Some(answered))?;
             }
+            Event::CustomerSaved { id, edit, email_before } => {
+                self.customer_saved(*id, edit, email_before.as_ref())?;
+            }
+            Event::CustomerErased { id, email_before, .. } => self.customer_erased(*id, email_before.as_ref())?,
+            Event::CartOpened { id, cart } => self.cart_opened(*id, cart),
+            Event::CartFilled { id, lines, hold } => self.cart_filled(*id, lines, *hold)?,
+            Event::CartDetailed { id, details } => self.cart_detailed(*id, details)?,
+            Event::CartClosed { id, status } => self.cart_closed(*id, *status)?,
+            Event::CartSwept { id } => self.cart_swept(*id)?,
+            Event::OrderPlaced { id, order } => self.order_placed(*id, order, entry, number)?,
+            Event::OrderMoved(moved) => self.order_moved(moved, entry, number)?,
+            Event::ReservationCanceled { id, lines } => self.reservation_canceled(*id, lines)?,
+            Event::PaymentRequested(requested) => self.payment_requested(requested)?,
+            Event::PaymentReported(reported) => self.payment_reported(reported)?,
+            Event::PaymentParked { id, reason } => self.payment_parked(*id, reason.as_ref())?,
+            Event::CallbackTaken { id, payment, attempt } => self.callback_taken(id, *payment, *attempt),
         }
         Ok(())
     }
