@@ -11,6 +11,7 @@
 //! ```
 
 pub mod access;
+pub mod back_off;
 pub mod command;
 pub mod decide;
 pub mod derive;

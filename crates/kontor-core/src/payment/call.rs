@@ -93,6 +93,16 @@ impl Call {
     }
 }
 
+impl Trouble {
+    /// How long the provider wants to be left alone, if it said so.
+    pub fn after_ms(&self) -> Option<u64> {
+        match self {
+            Self::NotDone { after_ms, .. } => *after_ms,
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
 impl Operation {
     /// The word on the wire.
     pub fn word(self) -> &'static str {
