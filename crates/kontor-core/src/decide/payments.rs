@@ -11,10 +11,8 @@ use crate::id::{OrderId, PaymentId, ReservationId};
 use crate::limits::{ORDER_HOLD_MS_DEFAULT, PAYMENT_CALLS_MAX, PAYMENTS_MAX};
 use crate::money::Money;
 use crate::order::{Cause, Order, OrderMoved, OrderPayment, OrderStatus};
-use crate::payment::call::{MethodToken, Operation, Outcome};
-use crate::payment::record::{
-    CallbackId, CallbackTaken, Capture, Payment, PaymentReported, PaymentRequested, PaymentStatus,
-};
+use crate::payment::call::{MethodToken, Operation, Outcome, ProviderEvent};
+use crate::payment::record::{CallbackTaken, Capture, Payment, PaymentReported, PaymentRequested, PaymentStatus};
 use crate::quantity::Quantity;
 use crate::refusal::{Refusal, Stop};
 use crate::reservation::{Reservation, ReservationStatus};
@@ -72,7 +70,7 @@ impl Rules<'_> {
         id: PaymentId,
         attempt: u16,
         outcome: &Outcome,
-        callback: Option<&CallbackId>,
+        callback: Option<&ProviderEvent>,
     ) -> Result<Vec<Event>, Stop> {
         if let Some(callback) = callback
             && row::<CallbackTaken>(self.view, self.context.site, callback)?.is_some()
