@@ -17,6 +17,7 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::payments::Payments;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::throttle::Throttles;
@@ -38,6 +39,8 @@ pub struct Options {
     pub links: Links,
     /// The demo that the site is part of, if it is of one.
     pub demo: Option<Demo>,
+    /// Where payments are made; without it they wait.
+    pub payments: Option<Payments>,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -55,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) address: String,
     pub(crate) links: Links,
     pub(crate) demo: Option<Demo>,
+    pub(crate) payments: Option<Payments>,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -93,6 +97,7 @@ impl App {
             address: options.address,
             links: options.links,
             demo: options.demo,
+            payments: options.payments,
             metrics,
             streams,
             public_streams,

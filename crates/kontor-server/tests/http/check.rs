@@ -180,6 +180,7 @@ pub(crate) fn options(site: &Site, limits: Limits) -> Options {
         address: "http://127.0.0.1:8080".into(),
         links: Links::new().0,
         demo: None,
+        payments: None,
     }
 }
 
