@@ -16,7 +16,8 @@ pub struct Card {
 }
 
 /// The number of a card. It has no `Debug`, `Display`, `Clone` or `Serialize`, so that no command, log or trace
-/// can hold it, and it is wiped when it is dropped. What a request's body held is the caller's to drop.
+/// can hold it, and it is wiped when it is dropped. What it was read from is the caller's to drop, and what the buffers
+/// of a connection held on its way out is nobody's to wipe.
 pub struct CardNumber {
     digits: Zeroizing<[u8; CARD_DIGITS_MAX]>,
     len: usize,

@@ -100,7 +100,7 @@ impl Settings {
             return Err(SettingsError::Timeout);
         }
         match self.provider {
-            Kind::Simulated => Ok(Chosen::Simulated(Simulator::new(Simulated::new(self.seed), now))),
+            Kind::Simulated => Ok(Chosen::Simulated(Simulator::new(Simulated::new(self.seed).adopting(), now))),
             Kind::Http => {
                 let key = secrets.key.as_ref().ok_or(SettingsError::Secret)?;
                 if secrets.webhooks.is_empty() {

@@ -247,6 +247,15 @@ mod tests {
         assert_eq!(verify(&[], &header, body, now_s), Err(NotSigned::Signature), "nobody is believed without a secret");
     }
 
+    proptest::proptest! {
+        /// Strangers may post anything.
+        #[test]
+        fn nothing_that_is_posted_breaks_the_reader(header in "(t=[0-9]{0,22}|v1=[0-9a-fé]{0,66}|,|=|.){0,8}", body: Vec<u8>) {
+            proptest::prop_assert!(verify(&[secret("whsec_test")], &header, &body, 1).is_err());
+            proptest::prop_assert!(read(&body).is_err());
+        }
+    }
+
     #[test]
     fn what_is_told_is_read_into_what_became_of_a_call() {
         let payment = format!("pay_{}_1", "07".repeat(16));

@@ -57,6 +57,14 @@ fn flush(out: &mut String, run: &mut String) {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_words_can_be_kept(words in ".{0,300}") {
+            let kept = reason(&words);
+            proptest::prop_assert!(Reason::parse(kept.as_str()).is_ok());
+        }
+    }
+
     #[test]
     fn words_are_cut_and_hide_card_numbers() {
         let rows = [

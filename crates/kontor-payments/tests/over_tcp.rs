@@ -139,6 +139,89 @@ async fn a_failing_provider_is_left_alone_and_a_declining_one_is_not() {
     assert_eq!(said(guarded.call(&call(1, Operation::Authorize, 11, None)).await.map(Some)), "done");
 }
 
+/// As a worker does it, sixteen payments at a time: all is asked until it has ended, and nothing is done twice.
+#[test]
+fn many_payments_end_once_whatever_goes_wrong() {
+    const PAYMENTS: u16 = 240;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let fake = Fake::start(11, NOW_MS).expect("a port");
+    let mut rates = Rates::of_all(240);
+    // Slow answers and time-outs are waited for here.
+    rates.faults.iter_mut().for_each(|(fault, _)| {
+        if let Fault::Slow { ms } = fault {
+            *ms = 1;
+        }
+    });
+    fake.set_rates(rates);
+    let patience = Duration::from_millis(40);
+    let provider = PaymentIntents::with_patience(&fake.url(), &secret(SECRET_KEY), patience).expect("an address");
+    // Each look at the clock is half a second later, so an open breaker is asked again soon.
+    let clock = AtomicU64::new(0);
+    let now = Arc::new(move || clock.fetch_add(500, Ordering::SeqCst));
+    let guarded = Arc::new(Guarded::new(Arc::new(provider), now));
+    let tasks: Vec<_> = (0..16)
+        .map(|lane| {
+            let guarded = guarded.clone();
+            runtime.spawn(async move {
+                let mut ends = Vec::new();
+                for number in (1..=PAYMENTS).filter(|number| number % 16 == lane) {
+                    ends.push((number, pay(&guarded, number).await));
+                }
+                ends
+            })
+        })
+        .collect();
+    let ends: BTreeMap<u16, bool> =
+        tasks.into_iter().flat_map(|task| runtime.block_on(task).expect("no task fails")).collect();
+    assert_eq!(ends.len(), usize::from(PAYMENTS), "each ends");
+    let ledger = fake.ledger();
+    for (payment, line) in &ledger {
+        let is_paid = ends[&payment.number];
+        let (captured, refunded) = if is_paid { (100, 50) } else { (0, 0) };
+        assert_eq!((line.captured, line.refunded, line.held()), (captured, refunded, 0), "{payment}");
+        assert!(line.captures <= 1 && line.refunds <= 1 && line.authorizations <= 1, "{payment}: {line:?}");
+    }
+    let paid = ends.values().filter(|is_paid| **is_paid).count();
+    let captured: i64 = ledger.values().map(|line| line.captured).sum();
+    assert_eq!(captured, 100 * i64::try_from(paid).expect("few"));
+    assert!(paid > usize::from(PAYMENTS) / 2, "{paid}");
+    let totals = guarded.breaker().totals;
+    assert!(totals.failures > 100 && totals.rejected > 0, "{totals:?}");
+}
+
+/// Authorizes, captures and gives half of it back; another attempt follows a decline. Answers whether it was paid.
+async fn pay(guarded: &Guarded, number: u16) -> bool {
+    let mut object = None;
+    let mut attempt = 0;
+    for (operation, amount) in [(Operation::Authorize, 100), (Operation::Capture, 100), (Operation::Refund, 50)] {
+        let done = loop {
+            attempt += 1;
+            let next = call(number, operation, attempt, object.as_ref());
+            let next = Call { money: Money { amount, ..next.money }, ..next };
+            match until_it_has_ended(guarded, &next).await {
+                Outcome::Done { object } => break object,
+                // The payer's bank may think otherwise, but is not asked for ever.
+                Outcome::Declined { .. } if operation != Operation::Authorize || attempt < 2 => {}
+                Outcome::Declined { .. } => return false,
+                Outcome::Refused { reason } => panic!("{next:?}: {reason}"),
+            }
+        };
+        object = Some(done);
+    }
+    true
+}
+
+async fn until_it_has_ended(guarded: &Guarded, call: &Call) -> Outcome {
+    for _ in 0..1_000 {
+        match guarded.call(call).await {
+            Ok(outcome) => return outcome,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+    panic!("{call:?} does not end");
+}
+
 /// The same payments at both providers: what is posted reads as what is told in memory.
 #[test]
 fn callbacks_come_signed_and_say_what_happened() {
@@ -191,7 +274,7 @@ fn callbacks_come_signed_and_say_what_happened() {
 fn callbacks_come_twice_late_and_again_until_they_are_taken() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let fake = Fake::start(3, NOW_MS).expect("a port");
-    fake.set_rates(Rates { twice: 500, late: 500, late_ms: 10_000, ..Rates::default() });
+    fake.set_rates(Rates { again: 500, late: 500, late_ms: 10_000, ..Rates::default() });
     let provider = PaymentIntents::new(&fake.url(), &secret(SECRET_KEY)).expect("an address");
     for number in 1..=20 {
         let result = runtime.block_on(provider.call(&call(number, Operation::Authorize, 1, None)));
@@ -204,15 +287,15 @@ fn callbacks_come_twice_late_and_again_until_they_are_taken() {
         fake.set_now_ms(NOW_MS + later_ms);
         let deliveries = fake.deliver_blocking(&url);
         let posts = receiver.take(deliveries.len());
-        came.extend(posts.into_iter().map(|post| post.callback(NOW_MS + later_ms).event));
+        came.extend(posts.into_iter().map(|post| post.callback(NOW_MS + later_ms)));
     }
     assert!(fake.deliver_blocking(&url).is_empty(), "all are taken");
     let mut events: BTreeMap<_, usize> = BTreeMap::new();
-    came.iter().for_each(|event| *events.entry(event.clone()).or_default() += 1);
+    came.iter().for_each(|callback| *events.entry(callback.event.clone()).or_default() += 1);
     assert_eq!(events.len(), 20, "each comes");
     let again = events.values().filter(|times| **times > 1).count();
     assert!((5..=16).contains(&again), "{again} of 20 come more than once");
-    let numbers: Vec<u32> = came.iter().map(|event| event.as_str()[4..].parse().expect("a number")).collect();
+    let numbers: Vec<u16> = came.iter().map(|callback| callback.payment.number).collect();
     assert!(!numbers.is_sorted(), "some come after later ones: {numbers:?}");
 }
 

@@ -70,6 +70,10 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> i
         }
     }
     let said = said.unwrap_or_else(failure);
+    let latency_ms = shared.simulated().latency_ms();
+    if latency_ms > 0 {
+        let _ = timeout(Duration::from_millis(latency_ms), pending::<()>()).await;
+    }
     match fault {
         None | Some(Fault::Decline) => Ok(whole(said, &[])),
         Some(Fault::Slow { ms }) => {

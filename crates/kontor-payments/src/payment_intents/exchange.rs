@@ -56,7 +56,9 @@ pub(crate) struct Reply {
 
 impl Exchange {
     pub(crate) fn new(url: &str, secret: &Secret, patience: Patience) -> Result<Self, SettingsError> {
-        let address = || SettingsError::Address { address: url.to_owned() };
+        // What stands before an @ may be a password.
+        let shown = if url.contains('@') { "what was given" } else { url };
+        let address = || SettingsError::Address { address: shown.to_owned() };
         let trimmed = url.trim_end_matches('/');
         let uri: Uri = trimmed.parse().map_err(|_| address())?;
         let authority = uri.authority().ok_or_else(address)?;

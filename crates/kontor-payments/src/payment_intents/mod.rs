@@ -206,6 +206,7 @@ impl Provider for PaymentIntents {
 /// | 2xx otherwise | unknown |
 /// | 402 about a card | declined |
 /// | 400, 404 in the provider's form | refused, unless the object shows that it has been done already |
+/// | the same, and the object shows that it is being done | unknown |
 /// | 400 because the key was used otherwise | unknown: somebody has done something under it |
 /// | 401, 403, 429 | not done: nobody has looked at what was asked |
 /// | 409 | unknown: the same is being done now |
@@ -220,7 +221,9 @@ fn verdict(operation: Operation, reply: &Reply) -> Result<Outcome, Trouble> {
         (402, Some(complaint), Some("card_error")) => {
             Ok(Outcome::Declined { reason: words::reason(&complaint.words()) })
         }
-        (400 | 402 | 404, Some(complaint), Some("invalid_request_error" | "card_error")) => {
+        (400 | 402 | 404, Some(complaint), Some("invalid_request_error" | "card_error"))
+            if complaint.payment_intent.as_ref().is_none_or(|intent| intent.status != "processing") =>
+        {
             let is_done = complaint.payment_intent.as_ref().and_then(|intent| intent.outcome(operation));
             let done =
                 is_done.filter(|outcome| operation != Operation::Authorize && matches!(outcome, Outcome::Done { .. }));
@@ -285,6 +288,7 @@ mod tests {
         let intent = |status: &str| format!(r#"{{"id":"pi_1","status":"{status}"}}"#);
         let canceled = format!(r#","payment_intent":{}"#, intent("canceled"));
         let captured = format!(r#","payment_intent":{}"#, intent("succeeded"));
+        let processing = format!(r#","payment_intent":{}"#, intent("processing"));
         use Operation::{Authorize, Capture, Refund, Void};
         let rows = [
             (200, Authorize, intent("requires_capture"), "done"),
@@ -322,6 +326,7 @@ mod tests {
             (400, Capture, error("invalid_request_error", &canceled), "refused: Words."),
             (400, Void, error("invalid_request_error", &canceled), "done"),
             (400, Void, error("invalid_request_error", &captured), "refused: Words."),
+            (400, Capture, error("invalid_request_error", &processing), "unknown"),
             (400, Authorize, error("idempotency_error", ""), "unknown"),
             (404, Capture, error("invalid_request_error", ""), "refused: Words."),
             (404, Capture, "not found".to_owned(), "unknown"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kontor_core::id::PaymentId;
-use kontor_core::money::Money;
+use kontor_core::money::{Currency, Money};
 use kontor_core::payment::call::{CallName, MethodToken, Operation, Outcome, ProviderObject};
 use kontor_core::text::Reason;
 
@@ -82,7 +82,9 @@ pub(crate) struct Bank {
     /// By the bank's own id.
     intents: BTreeMap<String, Intent>,
     answers: BTreeMap<String, Kept>,
-    key_lifetime_ms: u64,
+    pub(crate) key_lifetime_ms: u64,
+    /// See [`Simulated::adopting`](super::Simulated::adopting).
+    pub(crate) adopts: bool,
 }
 
 /// One authorization and what has become of it.
@@ -128,6 +130,9 @@ impl Bank {
             Deed::Capture { object, money } | Deed::Refund { object, money } => (object, Some(*money)),
             Deed::Void { object } => (object, None),
         };
+        if self.adopts && !self.intents.contains_key(object.as_str()) {
+            self.adopt(object.as_str(), matches!(ask.deed, Deed::Refund { .. }));
+        }
         let Some(intent) = self.intents.get_mut(object.as_str()) else {
             return refused(&format!("No such payment_intent: '{object}'"));
         };
@@ -174,7 +179,11 @@ impl Bank {
             _ => None,
         };
         let declined = declined.map(words::reason);
-        let object = format!("pi_{}", self.intents.len() + 1);
+        let mut object = object_id(name, money);
+        // A forgotten key is taken for another one.
+        while self.intents.contains_key(&object) {
+            object.push_str(".again");
+        }
         let intent = Intent {
             made_by: name,
             money,
@@ -184,11 +193,26 @@ impl Bank {
             refunds: Vec::new(),
         };
         self.intents.insert(object.clone(), intent);
-        let object = ProviderObject::parse(object).expect("a number is printable");
+        let object = ProviderObject::parse(object).expect("names of calls are short");
         match declined {
             Some(reason) => Said::Declined { object: Some(object), reason },
             None => Said::Done { object },
         }
+    }
+
+    /// Takes what an id says for true. What is to be given back has been paid out.
+    fn adopt(&mut self, object: &str, is_captured: bool) {
+        let Some((made_by, money)) = read_object_id(object) else { return };
+        let capture = CallName { operation: Operation::Capture, ..made_by };
+        let intent = Intent {
+            made_by,
+            money,
+            declined: None,
+            captured: is_captured.then_some((money.amount, capture)),
+            is_voided: false,
+            refunds: Vec::new(),
+        };
+        self.intents.insert(object.to_owned(), intent);
     }
 
     /// What became of a call, by what has been done. `None` if it has not been done.
@@ -267,6 +291,19 @@ impl Said {
             Self::KeyReused => None,
         }
     }
+}
+
+/// `pi_` with what was authorized and by which call, so that no two are alike, also after a start.
+fn object_id(name: CallName, money: Money) -> String {
+    format!("pi_{name}_{}{}", money.amount, money.currency)
+}
+
+fn read_object_id(id: &str) -> Option<(CallName, Money)> {
+    let (name, money) = id.trim_end_matches(".again").strip_prefix("pi_")?.rsplit_once('_')?;
+    let (amount, code) = money.split_at_checked(money.len().checked_sub(3)?)?;
+    let name = CallName::parse(name).filter(|name| name.operation == Operation::Authorize)?;
+    let money = Money::new(amount.parse().ok()?, Currency::parse(code).ok()?).ok()?;
+    Some((name, money))
 }
 
 const DECLINED: &str = "Your card was declined. (generic_decline)";

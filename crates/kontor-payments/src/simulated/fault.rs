@@ -32,12 +32,16 @@ pub enum Fault {
 }
 
 /// How often what goes wrong, of a thousand requests or callbacks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rates {
     /// Faults of requests. Their sum is at most 1,000.
     pub faults: Vec<(Fault, u16)>,
-    /// Callbacks that are told twice.
-    pub twice: u16,
+    /// By how much every answer is late.
+    pub latency_ms: u64,
+    /// Callbacks that are told several times.
+    pub again: u16,
+    /// How often, then.
+    pub times: u16,
     /// Callbacks that come late, and so after others that were told after them.
     pub late: u16,
     /// By how much, at most.
@@ -79,7 +83,14 @@ impl Rates {
         ];
         let each = per_mille / 8;
         let faults = kinds.into_iter().map(|fault| (fault, each)).collect();
-        Self { faults, twice: 100, late: 100, late_ms: 10_000, lost: 0 }
+        Self { faults, again: 100, late: 100, late_ms: 10_000, ..Self::default() }
+    }
+}
+
+/// Nothing goes wrong.
+impl Default for Rates {
+    fn default() -> Self {
+        Self { faults: Vec::new(), latency_ms: 0, again: 0, times: 2, late: 0, late_ms: 0, lost: 0 }
     }
 }
 
@@ -111,12 +122,12 @@ impl Faults {
         None
     }
 
-    /// When the next callback is told, by how long after it could be: not at all, once or twice.
+    /// When the next callback is told, by how long after it could be: not at all, once, or several times.
     pub(crate) fn delays_ms(&mut self) -> Vec<u64> {
         if self.rng.u16(..1_000) < self.rates.lost {
             return Vec::new();
         }
-        let times = if self.rng.u16(..1_000) < self.rates.twice { 2 } else { 1 };
+        let times = if self.rng.u16(..1_000) < self.rates.again { self.rates.times } else { 1 };
         let mut delay_ms = || {
             let is_late = self.rng.u16(..1_000) < self.rates.late;
             if is_late { self.rng.u64(..=self.rates.late_ms) } else { 0 }

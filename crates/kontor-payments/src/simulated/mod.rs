@@ -2,7 +2,7 @@
 //! ledger to compare with.
 //!
 //! [`Simulated`] waits for nothing and reads no clock, so a made-up world can hold one. [`Simulator`] is the same as a
-//! [`Provider`]. What it knows is gone with it: after a start, its payments are not known any more.
+//! [`Provider`]. What it knows is gone with it, unless it is [adopting](Simulated::adopting).
 
 mod bank;
 mod fault;
@@ -39,7 +39,6 @@ pub struct Simulated {
     tried: BTreeSet<CallName>,
     /// By when they are told, in the order in which they came up.
     callbacks: BTreeMap<(u64, u64), Callback>,
-    events: u64,
     told: u64,
 }
 
@@ -67,7 +66,6 @@ impl Simulated {
             faults: Faults::new(seed),
             tried: BTreeSet::new(),
             callbacks: BTreeMap::new(),
-            events: 0,
             told: 0,
         }
     }
@@ -80,6 +78,18 @@ impl Simulated {
     /// How often what goes wrong from now on, once the script is at its end.
     pub fn set_rates(&mut self, rates: Rates) {
         self.faults.rates = rates;
+    }
+
+    /// How long keys are remembered from now on. Tests are older than a day in a moment.
+    pub fn set_key_lifetime_ms(&mut self, key_lifetime_ms: u64) {
+        self.bank.key_lifetime_ms = key_lifetime_ms;
+    }
+
+    /// Takes payments that it does not know for its own if their ids are, as a bank whose memory is lost does not
+    /// lose what it has written on its receipts. Their amounts are in the ids; what was done to them is not.
+    pub fn adopting(mut self) -> Self {
+        self.bank.adopts = true;
+        self
     }
 
     /// Asks for a call to be done.
@@ -101,21 +111,22 @@ impl Simulated {
                 outcome.map_or_else(|| unknown("the key was used for something else"), Ok)
             }
         };
-        let after_ms = if let Some(Fault::Slow { ms }) = turn.fault { ms } else { 0 };
-        Reply { result, after_ms }
+        let slow_ms = if let Some(Fault::Slow { ms }) = turn.fault { ms } else { 0 };
+        Reply { result, after_ms: slow_ms + self.latency_ms() }
     }
 
     /// Asks what became of a call.
     pub fn look_up(&mut self, call: &Call) -> Reply<Option<Outcome>> {
-        match self.reading() {
-            Some(Fault::Slow { ms }) => Reply { result: Ok(self.find(call)), after_ms: ms },
-            Some(Fault::Busy { after_ms }) => Reply { result: busy(after_ms), after_ms: 0 },
+        let (result, slow_ms) = match self.reading() {
+            Some(Fault::Slow { ms }) => (Ok(self.find(call)), ms),
+            Some(Fault::Busy { after_ms }) => (busy(after_ms), 0),
             Some(fault) => {
                 let why = format!("the provider could not be asked: {fault:?}");
-                Reply { result: Err(Trouble::Unknown { why }), after_ms: 0 }
+                (Err(Trouble::Unknown { why }), 0)
             }
-            None => Reply { result: Ok(self.find(call)), after_ms: 0 },
-        }
+            None => (Ok(self.find(call)), 0),
+        };
+        Reply { result, after_ms: slow_ms + self.latency_ms() }
     }
 
     /// What stands for a card here.
@@ -175,6 +186,10 @@ impl Simulated {
         self.faults.next()
     }
 
+    pub(crate) fn latency_ms(&self) -> u64 {
+        self.faults.rates.latency_ms
+    }
+
     fn find(&self, call: &Call) -> Option<Outcome> {
         self.bank.find(call.name(), call.object.as_ref())
     }
@@ -188,8 +203,8 @@ impl Simulated {
             }
             Said::Declined { .. } | Said::WasDone { .. } | Said::Refused { .. } | Said::KeyReused => return,
         };
-        self.events += 1;
-        let event = ProviderEvent::parse(format!("evt_{}", self.events)).expect("a number is printable");
+        // No other one has this id, neither now nor after a start.
+        let event = ProviderEvent::parse(format!("evt_{name}_{now_ms}")).expect("names of calls are short");
         let callback = Callback {
             event,
             object: object.clone(),
@@ -263,7 +278,7 @@ impl Provider for Simulator {
     }
 
     fn key_lifetime_ms(&self) -> u64 {
-        KEY_LIFETIME_MS
+        self.simulated().bank.key_lifetime_ms
     }
 }
 

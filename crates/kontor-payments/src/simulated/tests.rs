@@ -23,7 +23,7 @@ proptest! {
     #[test]
     fn a_call_that_is_asked_for_until_it_has_ended_is_done_once(script in proptest::collection::vec(faults(), 0..40)) {
         let mut simulated = Simulated::new(1);
-        simulated.set_rates(Rates { twice: 500, late: 500, late_ms: 1_000, ..Rates::default() });
+        simulated.set_rates(Rates { again: 500, times: 3, late: 500, late_ms: 1_000, ..Rates::default() });
         simulated.script(script);
         let mut now_ms = 0;
         let mut ask = |simulated: &mut Simulated, call: &Call| {
@@ -153,4 +153,34 @@ fn what_goes_wrong_follows_from_the_seed() {
     assert_ne!(run(5), run(6));
     let wrong = run(5).0.iter().filter(|reply| reply.result.is_err() || reply.after_ms > 0).count();
     assert!((40..120).contains(&wrong), "{wrong} of 199");
+}
+
+#[test]
+fn a_bank_that_adopts_goes_on_with_what_its_receipts_say() {
+    let authorize = call(1, Operation::Authorize, 1, 100, None);
+    let Ok(Outcome::Done { object }) = Simulated::new(1).call(0, &authorize).result else { panic!() };
+    use Operation::{Capture, Refund, Void};
+    for (operation, amount, adopted, captured, voided, refunded) in [
+        (Capture, 100, true, 100, 0, 0),
+        (Capture, 101, false, 0, 0, 0),
+        (Void, 100, true, 0, 100, 0),
+        (Refund, 40, true, 100, 0, 40),
+        (Refund, 101, false, 100, 0, 0),
+    ] {
+        let call = call(1, operation, 2, amount, Some(&object));
+        let refuses = Simulated::new(1).call(0, &call).result;
+        assert!(matches!(refuses, Ok(Outcome::Refused { .. })), "{operation}: one that does not adopt");
+        let mut after_start = Simulated::new(1).adopting();
+        let result = after_start.call(0, &call).result;
+        assert_eq!(matches!(result, Ok(Outcome::Done { .. })), adopted, "{operation} {amount}: {result:?}");
+        let line = after_start.ledger()[&call.payment];
+        assert_eq!((line.captured, line.voided, line.refunded), (captured, voided, refunded), "{operation} {amount}");
+    }
+    let mut after_start = Simulated::new(1).adopting();
+    for id in ["pi_1", "pi_x_100EUR", "pi_é", "", "pi_pay_x-capture-1_100EUR"] {
+        let Ok(nowhere) = ProviderObject::parse(id) else { continue };
+        let result = after_start.call(0, &call(2, Capture, 9, 100, Some(&nowhere))).result;
+        assert!(matches!(result, Ok(Outcome::Refused { .. }) | Err(_)), "{id}");
+    }
+    assert!(after_start.ledger().is_empty());
 }
