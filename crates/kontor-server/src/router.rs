@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
-    bulk, changes, export, jobs, listings, locations, movements, products, reservations, revisions, search, security,
-    sites, stock, transfers,
+    bulk, changes, export, jobs, listings, locations, movements, payment_provider, products, reservations, revisions,
+    search, security, sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
 use crate::{compat, demo, openapi, pages, payments};
@@ -72,6 +72,8 @@ fn everybody() -> OpenApiRouter<App> {
         .routes(routes!(stock::list))
         .routes(routes!(stock::read))
         .routes(routes!(changes::read))
+        .routes(routes!(payment_provider::tokenize))
+        .routes(routes!(payment_provider::take))
 }
 
 /// What tills, shops and warehouses do.
