@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use kontor_core::command::{Command, Request};
+use kontor_site::persons::Persons;
 use kontor_site::reader::Reader;
 use kontor_site::{Answer, NotDone, Site};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -17,6 +18,7 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::personal::Personal;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::throttle::Throttles;
@@ -38,6 +40,8 @@ pub struct Options {
     pub links: Links,
     /// The demo that the site is part of, if it is of one.
     pub demo: Option<Demo>,
+    /// The keys of the persons that the site has met.
+    pub persons: Arc<Persons>,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -55,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) address: String,
     pub(crate) links: Links,
     pub(crate) demo: Option<Demo>,
+    pub(crate) personal: Personal,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -93,6 +98,7 @@ impl App {
             address: options.address,
             links: options.links,
             demo: options.demo,
+            personal: Personal::new(options.persons),
             metrics,
             streams,
             public_streams,

@@ -24,6 +24,8 @@ mod metrics;
 mod openapi;
 mod pages;
 mod parse;
+#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
+mod personal;
 mod problem;
 mod refusals;
 mod router;
@@ -37,7 +39,7 @@ mod write_timeout;
 pub use access::{Access, AccessError, DemoKeys};
 pub use app::Options;
 pub use convert::journal_entry;
-pub use ids::fresh_uuid;
+pub use ids::{fresh_secret, fresh_uuid};
 pub use limits::Limits;
 pub use openapi::openapi_json;
 pub use parse::product::creation;

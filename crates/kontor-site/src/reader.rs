@@ -1,6 +1,7 @@
 //! Typed reads of rows at one moment. What HTTP, pages, checks and the command line read by.
 
 mod catalog;
+mod people;
 
 pub use catalog::{JobLines, RevisionAt};
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -17,6 +18,7 @@ use kontor_core::text::{Reference, Title};
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
 use kontor_server::{Access, DemoKeys, Limits, Options};
+use kontor_site::persons::{MasterKey, Persons};
 use kontor_site::{NotDone, Settings, Site};
 use kontor_storage::journal::local::LocalOptions;
 use kontor_storage::tables::TablesOptions;
@@ -30,6 +32,9 @@ use super::gate;
 use crate::commands::serve::fresh_nonce;
 use crate::peers::Peers;
 use crate::sample::{self, Sample};
+
+/// Personal data of a demo is kept under this. It is made up, and known to everybody as well.
+const MASTER_KEY: [u8; 32] = *b"the master key of any kontordemo";
 
 /// Opens everything at each site of the demo, and is known to everybody.
 pub(crate) const KEY: &str = "demo-key-of-this-machine";
@@ -210,6 +215,7 @@ impl World {
             peers,
         )?;
         let peers = tokio::spawn(peers.run(None, wishes));
+        let persons = Arc::new(Persons::open(&site, &network.data.join(place.site), MasterKey::new(MASTER_KEY))?);
         for (listener, port) in listeners.into_iter().zip(place.ports) {
             let access = access(&site, port.keys, network.peer_key)?;
             let options = Options {
@@ -220,6 +226,7 @@ impl World {
                 address: address.clone(),
                 links: links.clone(),
                 demo: Some(network.demo.clone()),
+                persons: persons.clone(),
             };
             let mut stop = self.stop.subscribe();
             self.servers.spawn(kontor_server::serve(listener, site.clone(), options, async move {
