@@ -16,6 +16,7 @@ pub mod listing;
 pub mod location;
 pub mod page;
 pub mod path;
+pub mod person;
 pub mod price;
 pub mod problem;
 pub mod product;

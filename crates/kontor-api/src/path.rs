@@ -8,6 +8,11 @@ pub fn moves_stock(path: &str) -> bool {
     [STOCK, RESERVATIONS, TRANSFERS].iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// Whether writes under a path carry what is personal.
+pub fn holds_personal(path: &str) -> bool {
+    ["/api/v1/customers", "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
+}
+
 /// Products: list, create.
 pub const PRODUCTS: &str = "/api/v1/products";
 /// One product: read, change, delete.

@@ -103,6 +103,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
         let scope = key.as_deref().map(|key| {
             digest(&[actor.as_str().as_bytes(), request.method().as_str().as_bytes(), operation.as_bytes(), key])
         });
+        let operation = operation.to_owned();
         let path = request.uri().path().to_owned();
         if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
             let names = names_of(query);
@@ -123,6 +124,9 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
         let idempotency = match scope {
             Some(scope) => {
                 let fingerprint = fingerprint(&path, precondition, &body)?;
+                let holds_personal = path::holds_personal(&operation);
+                let fingerprint =
+                    if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
                 Some(Idempotency { scope, fingerprint })
             }
             None => None,

@@ -18,6 +18,7 @@ pub mod foreign;
 pub mod limits;
 mod offers;
 pub mod payments;
+pub mod persons;
 pub mod reader;
 pub mod recover;
 mod rehearsal;

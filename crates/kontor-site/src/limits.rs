@@ -1,5 +1,7 @@
 //! Every number at which a site says "no more", with its reason.
 
+use std::time::Duration;
+
 /// Requests that wait for the writer. At 50,000 a second this is a tenth of a second of work; more
 /// waiting only makes every answer late. Less than the connections of a server, so that it is met.
 pub const QUEUE_MAX: usize = 4_096;
@@ -86,3 +88,6 @@ pub const PAYMENT_GIVE_UP_MS: u64 = 10 * 60_000;
 
 /// How long anything else is tried before it waits for a person.
 pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
+/// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
+/// mended meanwhile.
+pub const ERASURE_REST: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod payments;
+mod people;
 
 pub use catalog::{JobLines, RevisionAt};
 

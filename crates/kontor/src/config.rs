@@ -10,6 +10,7 @@ use kontor_api::site::PeerAddress;
 use kontor_payments::settings::{Kind, Settings as PaymentSettings};
 use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
+use kontor_site::persons::MasterKey;
 use serde::{Deserialize, Serialize};
 
 use crate::reference_settings::{Found, ReferenceArgs};
@@ -29,6 +30,12 @@ pub(crate) struct ServeArgs {
     /// A key that may do everything, instead of one that is made and printed at the first start
     #[arg(long, env = "KONTOR_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub(crate) admin_key: Option<String>,
+    /// The key that personal data is kept under: 64 hexadecimal digits, instead of a file
+    #[arg(long, env = "KONTOR_MASTER_KEY", value_name = "HEX", hide_env_values = true)]
+    pub(crate) master_key: Option<String>,
+    /// The file of that key; made at the first start [default: beside the data directory, DIR.master-key]
+    #[arg(long, env = "KONTOR_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, or a filter such as kontor_site=debug [default: info]
     #[arg(long, env = "KONTOR_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -101,6 +108,8 @@ struct File {
     listen: Option<SocketAddr>,
     site: Option<String>,
     admin_key: Option<String>,
+    master_key: Option<String>,
+    master_key_file: Option<PathBuf>,
     log: Option<String>,
     sample: Option<PathBuf>,
     threads: Option<usize>,
@@ -162,6 +171,9 @@ pub(crate) struct Config {
     /// Shown as present or absent, never itself.
     #[serde(serialize_with = "presence")]
     pub(crate) admin_key: Option<String>,
+    #[serde(serialize_with = "presence")]
+    pub(crate) master_key: Option<String>,
+    pub(crate) master_key_file: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) sample: Option<PathBuf>,
     pub(crate) threads: usize,
@@ -243,6 +255,8 @@ impl Config {
             listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
             site: args.site.or(file.site).or(reference.home_region).unwrap_or_else(|| "main".into()),
             admin_key: args.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
+            master_key: args.master_key.or(file.master_key).filter(|key| !key.is_empty()),
+            master_key_file: args.master_key_file.or(file.master_key_file),
             log: args.log.or(file.log).or(reference.log_level).unwrap_or_else(|| "info".into()),
             sample: args.sample.or(file.sample),
             threads: args.threads.or(file.threads).unwrap_or(cores),
@@ -268,6 +282,12 @@ impl Config {
         kontor_core::id::SiteId::parse(self.site.as_str()).context("the site's name")?;
         if let Some(url) = &self.advertise {
             url.parse::<PeerAddress>().context("the address to advertise")?;
+        }
+        if self.master_key.is_some() && self.master_key_file.is_some() {
+            bail!("the master key is given both itself and as a file: give one of them");
+        }
+        if let Some(key) = &self.master_key {
+            MasterKey::from_hex(key)?;
         }
         if self.peer_key.as_ref().is_some_and(|key| is_weak(key)) {
             bail!("the key of peers must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters");
