@@ -291,6 +291,41 @@ fn carts_that_nobody_came_back_to_are_swept() {
     );
 }
 
+/// Each buyer opens a cart, fills it, checks out, and is authorized and charged: in every order in which the
+/// steps of two of them can follow one another.
+#[test]
+fn the_last_unit_has_one_buyer_however_two_checkouts_interleave() {
+    let steps = |cart: &str| {
+        ["cart C", "put C 10 apples", "checkout C with card", "provider C/1 1 did", "provider C/1 2 did"]
+            .map(|step| step.replace('C', cart))
+    };
+    let (first, second) = (steps("c1"), steps("c2"));
+    let mut before = opened();
+    ["price apples 250", "receive 10 apples"].into_iter().for_each(|command| play_done(&mut before, command));
+    let interleavings = (0..1_u32 << 10).filter(|order| order.count_ones() == 5);
+    let mut tried = 0;
+    for order in interleavings {
+        let mut shop = before.clone();
+        let (mut first, mut second) = (first.iter(), second.iter());
+        let mut told = Vec::new();
+        for at in 0..10 {
+            let next = if order >> at & 1 == 1 { first.next() } else { second.next() };
+            let step = next.expect("five steps each");
+            shop.now = shop.now.plus(1_000);
+            let answer = told_of(play(&mut shop, step));
+            shop.audit();
+            told.extend(step.starts_with("checkout").then_some(answer));
+        }
+        let refused = "no: insufficient_stock apples wanted 10 available 0";
+        assert_eq!(told.iter().filter(|answer| *answer == refused).count(), 1, "{order:010b}: {told:?}");
+        let orders = shop.tables.all::<Order>();
+        let [(_, order)] = &orders[..] else { panic!("{order:010b}: {orders:?}") };
+        assert_eq!((order.status, order.money.captured), (OrderStatus::Confirmed, 2_500));
+        tried += 1;
+    }
+    assert_eq!(tried, 252);
+}
+
 proptest! {
     #![proptest_config(support::cases(200))]
 
