@@ -143,6 +143,22 @@ fn who_cancels_while_the_provider_is_asked_gets_all_back() {
 }
 
 #[test]
+fn who_cancels_while_some_of_it_is_given_back_gets_the_rest_too() {
+    check(
+        "when | does                  | and is told                                                                                          | apples
+         0s   | cart c1               | cart c1                                                                                              | 10 0 0
+         0s   | put c1 2 apples       | c1: 2 apples at 250                                                                                  | 10 0 0
+         1s   | checkout c1 with card | h17 held until 30m1s; order c1 #1 of 500; c1 ordered; asks authorize c1/1 1 500                      | 10 2 0
+         2s   | provider c1/1 1 did   | c1/1 1 done; h17 committed; c1 authorized: confirmed authorized unfulfilled; asks capture c1/1 2 500 | 10 0 2
+         3s   | provider c1/1 2 did   | c1/1 2 done; c1 captured: confirmed paid unfulfilled                                                 | 10 0 2
+         4s   | refund c1 amount 50   | c1 returned: confirmed paid unfulfilled; asks refund c1/1 3 50                                       | 10 0 2
+         5s   | cancel c1             | h17 given up; c1 canceled: canceled paid unfulfilled                                                 | 10 0 0
+         6s   | provider c1/1 3 did   | c1/1 3 done; c1 refunded: canceled partially_refunded unfulfilled; asks refund c1/1 4 450            | 10 0 0
+         7s   | provider c1/1 4 did   | c1/1 4 done; c1 refunded: canceled refunded unfulfilled                                              | 10 0 0",
+    );
+}
+
+#[test]
 fn a_provider_that_reports_again_and_late_changes_nothing_more() {
     check(
         "when | does                               | and is told                                                                                                           | apples
