@@ -71,3 +71,6 @@ pub const SEARCH_PROBED_WORDS_MAX: usize = 8;
 
 /// Attributes of a query that are counted; the others are only compared.
 pub const SEARCH_PROBED_ATTRIBUTES_MAX: usize = 8;
+
+/// Orders that one page of a list looks at before it ends early: some 10 ms of work.
+pub const ORDERS_LOOKED_AT: usize = 1_000;
