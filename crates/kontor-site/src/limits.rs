@@ -91,3 +91,5 @@ pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
 /// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
 /// mended meanwhile.
 pub const ERASURE_REST: Duration = Duration::from_secs(5);
+/// Orders that one page of a list looks at before it ends early: some 10 ms of work.
+pub const ORDERS_LOOKED_AT: usize = 1_000;

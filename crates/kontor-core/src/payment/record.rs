@@ -112,6 +112,10 @@ pub struct PaymentReported {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentDue;
 
+/// A call that nobody makes until somebody has looked at it: the operator's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentStuck;
+
 /// A provider's report that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTaken {
@@ -182,6 +186,12 @@ impl Payment {
         if self.status == PaymentStatus::Authorized { self.amount } else { 0 }
     }
 
+    /// Whether it is not known yet whether the provider sets the money aside, and somebody is asking.
+    pub fn is_undecided(&self) -> bool {
+        let asked = self.pending.as_ref().filter(|pending| pending.parked.is_none());
+        asked.is_some_and(|pending| pending.operation == Operation::Authorize)
+    }
+
     /// The call that is to be made.
     pub fn call(&self, id: PaymentId) -> Option<Call> {
         let Pending { operation, attempt, amount, .. } = self.pending.as_ref()?;
@@ -226,6 +236,14 @@ impl Payment {
 
 impl Primary for PaymentDue {
     const TABLE: Table = Table::PAYMENTS_DUE;
+    type Key<'k> = PaymentId;
+    fn key(id: PaymentId) -> Key {
+        Payment::key(id)
+    }
+}
+
+impl Primary for PaymentStuck {
+    const TABLE: Table = Table::PAYMENTS_PARKED;
     type Key<'k> = PaymentId;
     fn key(id: PaymentId) -> Key {
         Payment::key(id)
