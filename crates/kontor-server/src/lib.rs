@@ -24,7 +24,6 @@ mod metrics;
 mod openapi;
 mod pages;
 mod parse;
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 mod personal;
 mod problem;
 mod refusals;

@@ -73,6 +73,11 @@ impl Persons {
         if self.site.read().is_erased(person)? { Ok(None) } else { Ok(self.keys.get(&person.0)?) }
     }
 
+    /// Whether a key is here, of somebody erased too, who is not given it any more.
+    pub fn holds_key(&self, person: CustomerId) -> Result<bool, KeyError> {
+        Ok(self.keys.get(&person.0)?.is_some())
+    }
+
     /// The key of a person, made and synced if there is none; none if they were erased. Blocks on the disk.
     pub fn key_or_new(&self, person: CustomerId, new: impl FnOnce() -> NewKey) -> Result<Option<Key>, PersonError> {
         if self.site.read().is_erased(person)? {
