@@ -165,3 +165,7 @@ pub fn encode(value: &str, into: &mut String) {
         }
     }
 }
+/// Exchanges a card for what stands for it.
+pub const PAYMENT_TOKENS: &str = "/api/v1/payments/tokens";
+/// What a payment provider tells by itself.
+pub const PAYMENT_CALLBACKS: &str = "/api/v1/payments/callbacks";

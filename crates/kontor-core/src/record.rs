@@ -37,6 +37,7 @@
 //! | `payments` | payment | order, number, site | primary, private |
 //! | `payments_due` | call to a provider that is to be made | order, number, site | primary, private |
 //! | `callbacks` | report of a provider | its id, site | primary, private |
+//! | `payments_parked` | call that nobody makes until somebody looks | order, number, site | primary, private |
 //! | `seen` | other site and site | other site, site | primary, shared: how far the site had folded the other |
 //!
 //! Every primary row names its site in its key and is written by entries of that site alone. The
@@ -58,7 +59,7 @@ use crate::view::ViewError;
 pub struct Table(pub u8);
 
 /// The tables by ordinal. Persisted by name; append only.
-pub const TABLE_NAMES: [&str; 43] = [
+pub const TABLE_NAMES: [&str; 44] = [
     "folded",
     "sites",
     "products",
@@ -102,6 +103,7 @@ pub const TABLE_NAMES: [&str; 43] = [
     "payments",
     "payments_due",
     "callbacks",
+    "payments_parked",
 ];
 
 impl Table {
@@ -171,6 +173,8 @@ impl Table {
     /// Calls to payment providers that are to be made.
     pub const PAYMENTS_DUE: Self = Self(41);
     pub(crate) const CALLBACKS: Self = Self(42);
+    /// Calls to payment providers that nobody makes until somebody looks.
+    pub const PAYMENTS_PARKED: Self = Self(43);
 
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
     pub(crate) const ANSWERS: usize = 8;

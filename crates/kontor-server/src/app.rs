@@ -18,6 +18,7 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::payments::Payments;
 use crate::personal::Personal;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
@@ -40,6 +41,8 @@ pub struct Options {
     pub links: Links,
     /// The demo that the site is part of, if it is of one.
     pub demo: Option<Demo>,
+    /// Where payments are made; without it they wait.
+    pub payments: Option<Payments>,
     /// The keys of the persons that the site has met.
     pub persons: Arc<Persons>,
 }
@@ -59,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) address: String,
     pub(crate) links: Links,
     pub(crate) demo: Option<Demo>,
+    pub(crate) payments: Option<Payments>,
     pub(crate) personal: Personal,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
@@ -98,6 +102,7 @@ impl App {
             address: options.address,
             links: options.links,
             demo: options.demo,
+            payments: options.payments,
             personal: Personal::new(options.persons),
             metrics,
             streams,

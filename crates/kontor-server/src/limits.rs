@@ -232,3 +232,9 @@ mod tests {
         assert_eq!(connections(100), 1);
     }
 }
+
+/// Entries of the journal that the payments' worker reads at a time.
+pub(crate) const WORKER_READS: usize = 500;
+
+/// How long the payments' worker rests when the journal could not be read.
+pub(crate) const WORKER_FAILED_REST: Duration = Duration::from_secs(1);

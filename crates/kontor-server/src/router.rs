@@ -16,13 +16,13 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
-    bulk, changes, customers, export, jobs, listings, locations, movements, products, reservations, revisions, search,
-    security, sites, stock, transfers,
+    bulk, changes, customers, export, jobs, listings, locations, movements, payment_provider, products, reservations,
+    revisions, search, security, sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
-use crate::{compat, demo, openapi, pages};
+use crate::{compat, demo, openapi, pages, payments};
 
-/// The service as an axum router, for tests without a socket. A server uses [`crate::serve`]. A caller
+/// The service as an axum router, for tests without a socket. Made inside a runtime, which drives its worker. A server uses [`crate::serve`]. A caller
 /// has an address if the request carries one as [`ConnectInfo`].
 pub fn router(site: Site, options: Options) -> Router {
     let service = service(site, options).0;
@@ -39,6 +39,9 @@ pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
     let (routes, document) = routes().split_for_parts();
     let operations = openapi::operations(&document).into_iter().chain(compat::operations());
     let app = App::new(site, options, Metrics::new(operations));
+    if let Some(payments) = app.payments.clone() {
+        tokio::spawn(payments::work(app.clone(), payments));
+    }
     let of_demo = if app.demo.is_some() { demo::routes() } else { Router::new() };
     let routes = routes
         .merge(pages::routes(openapi::openapi_json()))
@@ -69,6 +72,8 @@ fn everybody() -> OpenApiRouter<App> {
         .routes(routes!(stock::list))
         .routes(routes!(stock::read))
         .routes(routes!(changes::read))
+        .routes(routes!(payment_provider::tokenize))
+        .routes(routes!(payment_provider::take))
 }
 
 /// What tills, shops and warehouses do.

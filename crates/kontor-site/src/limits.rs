@@ -74,6 +74,22 @@ pub const SEARCH_PROBED_WORDS_MAX: usize = 8;
 /// Attributes of a query that are counted; the others are only compared.
 pub const SEARCH_PROBED_ATTRIBUTES_MAX: usize = 8;
 
+/// Calls to a payment provider under way at a time: more of them would only wait at the other side.
+pub const PAYMENT_CALLS_AT_ONCE: usize = 64;
+
+/// How long whoever makes a call may be silent before it is made again: longer than any provider is waited for.
+pub const PAYMENT_LEASE_MS: u64 = 180_000;
+
+/// How long the site has for taking what came of a call, before the call is asked for again.
+pub const PAYMENT_SETTLE_MS: u64 = 10_000;
+
+/// How long a provider that certainly has set nothing aside is tried; then the order may be paid otherwise.
+pub const PAYMENT_GIVE_UP_MS: u64 = 10 * 60_000;
+
+/// How long anything else is tried before it waits for a person.
+pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
 /// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
 /// mended meanwhile.
 pub const ERASURE_REST: Duration = Duration::from_secs(5);
+/// Orders that one page of a list looks at before it ends early: some 10 ms of work.
+pub const ORDERS_LOOKED_AT: usize = 1_000;

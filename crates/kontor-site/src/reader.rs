@@ -1,9 +1,12 @@
 //! Typed reads of rows at one moment. What HTTP, pages, checks and the command line read by.
 
 mod catalog;
+mod orders;
+mod payments;
 mod people;
 
 pub use catalog::{JobLines, RevisionAt};
+pub use orders::{CartNow, LineNow, OrderNow, OrderPlace, Orders, TimelineAt};
 
 use std::collections::BTreeMap;
 

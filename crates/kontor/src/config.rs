@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use kontor_api::site::PeerAddress;
+use kontor_payments::settings::{Kind, Settings as PaymentSettings};
 use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
 use kontor_site::persons::MasterKey;
@@ -77,6 +78,21 @@ pub(crate) struct ServeArgs {
     /// Be a store: a site with a shelf of its own that nobody can reach; it calls the site that it joins
     #[arg(long, env = "KONTOR_STORE")]
     pub(crate) store: bool,
+    /// Where payments are made: simulated (no money moves), or http [default: simulated]
+    #[arg(long, env = "KONTOR_PAYMENTS", value_name = "KIND", value_parser = payments_kind)]
+    pub(crate) payments: Option<Kind>,
+    /// The payment provider over HTTP [default: https://api.stripe.com]
+    #[arg(long, env = "KONTOR_PAYMENT_ADDRESS", value_name = "URL")]
+    pub(crate) payment_address: Option<String>,
+    /// How long the payment provider is waited for, in milliseconds
+    #[arg(long, env = "KONTOR_PAYMENT_TIMEOUT_MS", value_name = "MS")]
+    pub(crate) payment_timeout_ms: Option<u64>,
+    /// The key by which the payment provider knows this seller; from the environment alone
+    #[arg(long, env = "KONTOR_PAYMENT_SECRET_KEY", value_name = "KEY", hide = true, hide_env_values = true)]
+    pub(crate) payment_secret_key: Option<String>,
+    /// By which the provider's callbacks are known; two with a comma between them while one is replaced
+    #[arg(long, env = "KONTOR_PAYMENT_WEBHOOK_SECRET", value_delimiter = ',', hide = true, hide_env_values = true)]
+    pub(crate) payment_webhook_secret: Vec<String>,
     #[command(flatten)]
     pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
@@ -109,6 +125,8 @@ struct File {
     store: Option<bool>,
     #[serde(default)]
     limits: LimitsOfFile,
+    #[serde(default)]
+    payments: PaymentSettings,
 }
 
 /// Its table `[limits]`.
@@ -174,6 +192,11 @@ pub(crate) struct Config {
     pub(crate) advertise: Option<String>,
     pub(crate) store: bool,
     pub(crate) limits: ServedLimits,
+    pub(crate) payments: PaymentSettings,
+    #[serde(serialize_with = "presence")]
+    pub(crate) payment_secret_key: Option<String>,
+    #[serde(skip)]
+    pub(crate) payment_webhook_secret: Vec<String>,
     /// Settings of reference services that were found, and what they mean here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) reference: Vec<Found>,
@@ -211,7 +234,16 @@ impl Config {
             Ok(PeerAddress { key: address.key.or_else(|| peer_key.clone()), ..address })
         });
         let join = args.join.or(file.join).filter(|code| !code.is_empty());
+        let payments = PaymentSettings {
+            provider: args.payments.unwrap_or(file.payments.provider),
+            address: args.payment_address.unwrap_or(file.payments.address),
+            timeout_ms: args.payment_timeout_ms.unwrap_or(file.payments.timeout_ms),
+            seed: file.payments.seed,
+        };
         let config = Self {
+            payments,
+            payment_secret_key: args.payment_secret_key.filter(|key| !key.is_empty()),
+            payment_webhook_secret: args.payment_webhook_secret,
             peers: peers.collect::<anyhow::Result<_>>()?,
             peer_key,
             join: join.map(|code| code.parse().context("the code to join with")).transpose()?,
@@ -287,6 +319,14 @@ impl Config {
             bail!("disk_reserve_mb must be at most 1048576, not {}", self.disk_reserve_mb);
         }
         Ok(())
+    }
+}
+
+fn payments_kind(word: &str) -> Result<Kind, String> {
+    match word {
+        "simulated" => Ok(Kind::Simulated),
+        "http" => Ok(Kind::Http),
+        _ => Err("it is simulated or http".to_owned()),
     }
 }
 

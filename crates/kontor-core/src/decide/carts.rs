@@ -23,6 +23,7 @@ use crate::product::{Item, Policy, Product};
 use crate::record::{Key, Table};
 use crate::refusal::{Refusal, Stop};
 use crate::reservation::{Reservation, ReservationStatus};
+use crate::text::Title;
 use crate::view::{KeyRange, View, ViewError, derived, row};
 
 /// What is missing before a cart can be ordered, each as the refusal that its checkout would meet.
@@ -37,6 +38,17 @@ pub fn requirements(view: &dyn View, context: Context<'_>, id: CartId, cart: &Ca
         }
         Err(Stop::Failed(error)) => Err(error),
     }
+}
+
+/// What a line of a cart is called, and what it costs now, in minor units.
+pub fn line_now(
+    view: &dyn View,
+    context: Context<'_>,
+    cart: &Cart,
+    line: &CartLine,
+) -> Result<(Option<Title>, Option<i64>), ViewError> {
+    let rules = Rules { view, context };
+    Ok((rules.title(&line.sku)?, rules.price(&line.sku, cart)?))
 }
 
 /// What is set of a new cart.
@@ -226,7 +238,7 @@ impl Rules<'_> {
     }
 
     /// Minor units that a SKU costs in a cart now.
-    fn price(self, sku: &Sku, cart: &Cart) -> Result<Option<i64>, Stop> {
+    fn price(self, sku: &Sku, cart: &Cart) -> Result<Option<i64>, ViewError> {
         let Some(Item { product: id, .. }) = derived::<Item>(self.view, sku)? else { return Ok(None) };
         let Some(product) = derived::<Product>(self.view, &id)? else { return Ok(None) };
         let Some(variant) = product.variant(sku) else { return Ok(None) };

@@ -20,7 +20,7 @@ use crate::refusal::{Refusal, Stop};
 use crate::site::SiteRow;
 use crate::stock::{Level, StockRow};
 use crate::text::Title;
-use crate::view::{KeyRange, derived, row, rows_of_sites};
+use crate::view::{KeyRange, ViewError, derived, row, rows_of_sites};
 
 impl Rules<'_> {
     /// Who checks out what was checked out already is told so by what is there; nothing happens again.
@@ -111,7 +111,7 @@ impl Rules<'_> {
     }
 
     /// What a SKU is called on a bill: its product, and what tells it from the others.
-    fn title(self, sku: &Sku) -> Result<Option<Title>, Stop> {
+    pub(super) fn title(self, sku: &Sku) -> Result<Option<Title>, ViewError> {
         let Some(Item { product, .. }) = derived::<Item>(self.view, sku)? else { return Ok(None) };
         let Some(product) = derived::<Product>(self.view, &product)? else { return Ok(None) };
         let own = product.variant(sku).and_then(|variant| variant.title.as_ref());

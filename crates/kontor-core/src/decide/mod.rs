@@ -19,7 +19,7 @@ mod stock;
 mod stock_jobs;
 mod upkeep;
 
-pub use carts::{forgotten, requirements};
+pub use carts::{forgotten, line_now, requirements};
 use catalog::Wanted;
 
 use crate::command::{Command, Context, Line, Request};

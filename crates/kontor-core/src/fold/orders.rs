@@ -7,7 +7,8 @@ use crate::id::{CartId, CustomerId, OrderId, PaymentId, ReservationId};
 use crate::order::{
     Cause, Order, OrderList, OrderListed, OrderMoved, OrderNumber, OrderStatus, TimelineKey, TimelineRow,
 };
-use crate::payment::record::{CallbackId, CallbackTaken, Payment, PaymentDue, PaymentReported, PaymentRequested};
+use crate::payment::call::ProviderEvent;
+use crate::payment::record::{CallbackTaken, Payment, PaymentDue, PaymentReported, PaymentRequested, PaymentStuck};
 use crate::person::{Customer, CustomerEdit, EmailOwner};
 use crate::reservation::{Reservation, ReservationLine, ReservationStatus};
 use crate::text::Reason;
@@ -194,13 +195,24 @@ impl SiteRows<'_, '_> {
     pub(super) fn payment_reported(&mut self, reported: &PaymentReported) -> Result<(), ViewError> {
         let at = self.at.time;
         self.delete::<PaymentDue>(reported.id);
+        // A provider may report by itself what nobody asks for any more.
+        let before = self.get::<Payment>(reported.id)?.and_then(|payment| payment.pending);
+        if before.is_some_and(|pending| pending.parked.is_some()) {
+            self.delete::<PaymentStuck>(reported.id);
+        }
         self.payment(reported.id, |payment| payment.reported(&reported.outcome, at))
     }
 
     pub(super) fn payment_parked(&mut self, id: PaymentId, reason: Option<&Reason>) -> Result<(), ViewError> {
         match reason {
-            Some(_) => self.delete::<PaymentDue>(id),
-            None => self.put(id, &PaymentDue),
+            Some(_) => {
+                self.delete::<PaymentDue>(id);
+                self.put(id, &PaymentStuck);
+            }
+            None => {
+                self.delete::<PaymentStuck>(id);
+                self.put(id, &PaymentDue);
+            }
         }
         self.payment(id, |payment| {
             if let Some(pending) = &mut payment.pending {
@@ -209,7 +221,7 @@ impl SiteRows<'_, '_> {
         })
     }
 
-    pub(super) fn callback_taken(&mut self, id: &CallbackId, payment: PaymentId, attempt: u16) {
+    pub(super) fn callback_taken(&mut self, id: &ProviderEvent, payment: PaymentId, attempt: u16) {
         self.put(id, &CallbackTaken { at: self.at.time, of: (payment, attempt) });
     }
 

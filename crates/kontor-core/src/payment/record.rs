@@ -2,17 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, MethodToken, Operation, Outcome, ProviderObject};
+use super::call::{Call, MethodToken, Operation, Outcome, ProviderEvent, ProviderObject};
 use crate::id::{OrderId, PaymentId};
 use crate::money::{Currency, Money};
 use crate::record::{Key, KeyParts, Primary, Table};
-use crate::text::{Reason, printable, text_type};
+use crate::text::Reason;
 use crate::time::SiteTime;
-
-text_type! {
-    /// A provider's own id of something that it reported, by which a report is known again.
-    CallbackId, "callback id", printable, crate::limits::LABEL_BYTES_MAX
-}
 
 /// When what was set aside is paid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +112,10 @@ pub struct PaymentReported {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentDue;
 
+/// A call that nobody makes until somebody has looked at it: the operator's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentStuck;
+
 /// A provider's report that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTaken {
@@ -187,6 +186,12 @@ impl Payment {
         if self.status == PaymentStatus::Authorized { self.amount } else { 0 }
     }
 
+    /// Whether it is not known yet whether the provider sets the money aside, and somebody is asking.
+    pub fn is_undecided(&self) -> bool {
+        let asked = self.pending.as_ref().filter(|pending| pending.parked.is_none());
+        asked.is_some_and(|pending| pending.operation == Operation::Authorize)
+    }
+
     /// The call that is to be made.
     pub fn call(&self, id: PaymentId) -> Option<Call> {
         let Pending { operation, attempt, amount, .. } = self.pending.as_ref()?;
@@ -237,6 +242,14 @@ impl Primary for PaymentDue {
     }
 }
 
+impl Primary for PaymentStuck {
+    const TABLE: Table = Table::PAYMENTS_PARKED;
+    type Key<'k> = PaymentId;
+    fn key(id: PaymentId) -> Key {
+        Payment::key(id)
+    }
+}
+
 /// Reads a key of a payment: which, and whose row.
 pub fn parts(key: &[u8]) -> Option<(PaymentId, &str)> {
     let mut parts = KeyParts(key);
@@ -246,8 +259,8 @@ pub fn parts(key: &[u8]) -> Option<(PaymentId, &str)> {
 
 impl Primary for CallbackTaken {
     const TABLE: Table = Table::CALLBACKS;
-    type Key<'k> = &'k CallbackId;
-    fn key(id: &CallbackId) -> Key {
+    type Key<'k> = &'k ProviderEvent;
+    fn key(id: &ProviderEvent) -> Key {
         Key::new().text(id.as_str())
     }
 }

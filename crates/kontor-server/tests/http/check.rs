@@ -202,6 +202,7 @@ pub(crate) fn options(site: &Site, limits: Limits) -> Options {
         address: "http://127.0.0.1:8080".into(),
         links: Links::new().0,
         demo: None,
+        payments: None,
         persons: Arc::new(Persons::in_memory(site)),
     }
 }

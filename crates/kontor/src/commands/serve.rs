@@ -9,8 +9,10 @@ use anyhow::{Context as _, bail};
 use kontor_core::command::{Command, Request};
 use kontor_core::id::{Actor, RequestId, SiteId};
 use kontor_core::site::SiteKind;
+use kontor_payments::secret::Secret;
+use kontor_payments::settings::Secrets;
 use kontor_server::links::Links;
-use kontor_server::{Access, Limits, Options};
+use kontor_server::{Access, Limits, Options, Payments};
 use kontor_site::clock::Stopwatch;
 use kontor_site::persons::Persons;
 use kontor_site::{Settings, Site};
@@ -79,8 +81,9 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
 
     let driven = tokio::spawn(peers.run(config.join.clone(), wishes));
     let version = env!("CARGO_PKG_VERSION");
+    let payments = Some(payments(&config)?);
     let (metrics, address) = (Some(metrics), advertised);
-    let options = Options { access, limits, metrics, version, address, links, demo: None, persons };
+    let options = Options { access, limits, metrics, version, address, links, demo: None, payments, persons };
     let stopping = site.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -141,6 +144,15 @@ fn limits(config: &Config, files: u64) -> Limits {
         );
     }
     limits
+}
+
+/// Where payments are made.
+fn payments(config: &Config) -> anyhow::Result<Payments> {
+    let secret = |text: &Option<String>| text.clone().and_then(Secret::new);
+    let webhooks = config.payment_webhook_secret.iter().filter_map(|text| Secret::new(text.as_str())).collect();
+    let secrets = Secrets { key: secret(&config.payment_secret_key), webhooks };
+    let chosen = config.payments.choose(&secrets, Payments::now()).context("payments cannot be made like this")?;
+    Ok(Payments::new(chosen, &secrets))
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -8,6 +8,7 @@ pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod locations;
 pub(crate) mod movements;
+pub(crate) mod payment_provider;
 pub(crate) mod products;
 pub(crate) mod reservations;
 pub(crate) mod revisions;
