@@ -133,7 +133,15 @@ impl Personal {
 
     /// For several fields of a person.
     pub(crate) fn reading(&self, person: CustomerId) -> Result<Reading, Problem> {
-        let key = self.persons.key(person)?.map(|key| PersonKey::new(person, &key));
+        let key = match self.persons.key(person) {
+            Ok(key) => key.map(|key| PersonKey::new(person, &key)),
+            // One of many that are listed, as a rule, and no reason not to show the others.
+            Err(PersonError::Keys(error @ KeyError::Damaged { .. })) => {
+                tracing::error!(person.id = %person, "The key of a person cannot be used: {error}");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let is_erased = key.is_none() && self.persons.is_erased(person)?;
         Ok(Reading { key, is_erased, is_sealed: false })
     }

@@ -103,14 +103,15 @@ impl Persons {
 
     /// The same for all who were ever erased: what a crash left is found.
     pub fn destroy_all_erased(&self) -> Result<(), PersonError> {
-        let mut kept = BTreeSet::new();
-        self.keys.names(|name| kept.extend([CustomerId(name)]))?;
         let reader = self.site.read();
-        let mut erased = BTreeSet::new();
-        for person in kept {
-            if reader.is_erased(person)? {
-                erased.insert(person);
-            }
+        let (mut erased, mut unread) = (BTreeSet::new(), None);
+        self.keys.names(|name| match reader.is_erased(CustomerId(name)) {
+            Ok(true) => erased.extend([CustomerId(name)]),
+            Ok(false) => {}
+            Err(error) => unread = Some(error),
+        })?;
+        if let Some(error) = unread {
+            return Err(error.into());
         }
         if !erased.is_empty() {
             tracing::info!(persons = erased.len(), "Keys of erased persons are still here and are destroyed now");

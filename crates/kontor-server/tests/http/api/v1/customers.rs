@@ -215,6 +215,27 @@ async fn a_key_that_a_failing_disk_keeps_is_destroyed_when_it_is_mended() {
 }
 
 #[tokio::test]
+async fn a_damaged_key_takes_nothing_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let shop = Shop::in_directory(data).await;
+    shop.ask(CREATE).await;
+    let file = keys_in(data).remove(0);
+    let whole = fs::read(&file).unwrap();
+    shop.ask("POST /api/v1/customers\n\n{\"name\": \"Grace Example\"}").await;
+    fs::write(&file, &whole[1..]).unwrap();
+    let listed = shop.ask("GET /api/v1/customers").await.json();
+    let shown = |at: usize, field: &str| listed["items"][at][field].clone();
+    assert_eq!((shown(0, "sealed"), shown(0, "name")), (json!(true), Value::Null));
+    assert_eq!(shown(1, "name"), "Grace Example");
+    let patch = format!("PATCH /api/v1/customers/{ADA}\nIf-Match: *\n\n{{\"name\": \"Ada\"}}");
+    assert_eq!(shop.ask(&patch).await.code(), "internal", "no other key is made in its place");
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(shop.ask(&patch).await.status, 200);
+    shut(shop).await;
+}
+
+#[tokio::test]
 async fn whoever_follows_destroys_the_keys_of_all_who_are_erased_anywhere() {
     let (main, west, _wire) = two_sites().await;
     main.ask(CREATE).await;
