@@ -7,6 +7,7 @@
 
 pub mod attribute;
 pub mod changes;
+pub mod customer;
 pub mod demo;
 pub mod error;
 pub mod export;

@@ -3,6 +3,7 @@
 //! Plain HTTP: a Kontor site listens on loopback or behind a proxy that ends TLS.
 
 mod client;
+mod customers;
 mod error;
 mod jobs;
 mod lines;

@@ -118,13 +118,14 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
         }
         let method = request.method().clone();
         let bytes = bytes_of(request, app).await?;
-        let body: T = read_json(&bytes)?;
+        let holds_personal = path::holds_personal(&operation);
+        let hide = |problem: Problem| if holds_personal { problem.without_values() } else { problem };
+        let body: T = read_json(&bytes).map_err(hide)?;
         let names = caller.ids;
         let sent = scope.is_some().then(|| Sent { method, path: path.clone(), headers, body: bytes, names });
         let idempotency = match scope {
             Some(scope) => {
                 let fingerprint = fingerprint(&path, precondition, &body)?;
-                let holds_personal = path::holds_personal(&operation);
                 let fingerprint =
                     if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
                 Some(Idempotency { scope, fingerprint })
@@ -284,6 +285,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use kontor_api::Empty;
+    use kontor_api::customer::*;
     use kontor_api::job::*;
     use kontor_api::listing::*;
     use kontor_api::location::*;
@@ -358,6 +360,9 @@ mod tests {
         ExtendReservation "e81d06d24a328c1406963e66dc3a3597" r#"{"ttl_s": 60}"#,
         AskTransfer "04c7ff261d7662d6bbf47c1d928e5415" r#"{"id": "trf_1", "from": "berlin", "to": "cellar", "lines": [{"sku": "P1", "quantity": 2}], "reason": "sold out"}"#,
         ReceiveTransfer "b6a25e9703e9e4b0d2a958ad1e43d88c" r#"{"received": [{"sku": "P1", "quantity": 1}]}"#,
+        CreateCustomer "3a2dc905846e30f1e106d44016aef816" r#"{"id": "cus_1", "email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
+        ChangeCustomer "5d182bd31c20fb7c17f1ebcd6c37095d" r#"{"email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
+        EraseCustomer "501d5aeecd2aa660d2d9253ac8d6da83" r#"{"reason": "asked for it"}"#,
         Empty "fba3780c5f278904a544af6fe8e88722" "{}",
     };
 

@@ -31,6 +31,7 @@ use crate::router;
         (name = "locations", description = "Where it is"),
         (name = "stock", description = "How much is there, what came and went, and why"),
         (name = "reservations", description = "Units held until a deadline"),
+        (name = "customers", description = "Who buys, and how they are forgotten"),
         (name = "jobs", description = "Imports that can be resumed and undone, and exports"),
         (name = "changes", description = "Everything that happened, as a feed"),
         (name = "security", description = "For people who keep watch"),
@@ -154,6 +155,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
             &["read_reservation", "extend_reservation", "commit_reservation", "release_reservation"][..]
         }
         Some("create_product") => &["read_product", "change_product", "add_variant", "archive_product"][..],
+        Some("create_customer") => &["read_customer", "change_customer", "erase_customer"][..],
         Some("open_location") => &["read_location", "rename_location"][..],
         _ => &[],
     };

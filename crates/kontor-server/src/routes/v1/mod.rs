@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod changes;
+pub(crate) mod customers;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod listings;

@@ -1,6 +1,7 @@
 mod access;
 mod bulk;
 mod changes;
+mod customers;
 mod export;
 mod forward;
 mod input;
