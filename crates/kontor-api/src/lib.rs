@@ -6,6 +6,7 @@
 //! not given are not written either: a repeated request is told from another one by what was given.
 
 pub mod attribute;
+pub mod cart;
 pub mod changes;
 pub mod demo;
 pub mod error;
@@ -14,8 +15,10 @@ pub mod health;
 pub mod job;
 pub mod listing;
 pub mod location;
+pub mod order;
 pub mod page;
 pub mod path;
+pub mod payment;
 pub mod price;
 pub mod problem;
 pub mod product;
