@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::error::Code;
 use crate::payment::Capture;
+use crate::person::{Contact, ContactShown};
 use crate::price::Money;
 use crate::time::Time;
 
@@ -47,6 +48,8 @@ pub struct Cart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub customer_id: Option<String>,
+    /// Where its buyer is reached.
+    pub contact: ContactShown,
     /// What is in it, in the order in which it was put there.
     pub lines: Vec<CartLine>,
     /// What is added to the prices of the lines.
@@ -204,6 +207,9 @@ pub struct OpenCart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^cus_[0-9a-f]{32}$")]
     pub customer_id: Option<String>,
+    /// Where its buyer is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
     /// What is added to the prices of the lines. Needs a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 50)]
@@ -263,6 +269,10 @@ pub struct ChangeCart {
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^cus_[0-9a-f]{32}$")]
     pub customer_id: Option<String>,
+    /// Where its buyer is reached: the fields that are given.
+    #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub contact: Option<Contact>,
     /// All that is added to the prices of the lines. Needs a key.
     #[serde(default, deserialize_with = "crate::not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_items = 50)]

@@ -61,6 +61,8 @@ codes! {
     InvalidPageToken "invalid_page_token" 400 false true "The page token is not valid here";
     /// No key was given, or one that is not known. Send `X-API-Key` or `Authorization: Bearer`.
     Unauthenticated "unauthenticated" 401 false true "A valid API key is required";
+    /// The payment provider does not take the card; another one may do.
+    CardRefused "card_refused" 402 false true "The card is not taken";
     /// The key is known, but may not do this.
     Forbidden "forbidden" 403 false true "The key may not do this";
     /// Nothing is at this path.
@@ -174,6 +176,8 @@ codes! {
     /// Repeat at the same site with the same `Idempotency-Key`: it is done once in any case. Without a key,
     /// read before you repeat.
     OutcomeUnknown "outcome_unknown" 503 true false "The outcome is not known";
+    /// The payment provider could not be asked. Try again in a moment.
+    PaymentUnavailable "payment_unavailable" 503 true true "The payment provider cannot be asked";
     /// The server is about to stop. Nothing has changed; ask again in a moment.
     ShuttingDown "shutting_down" 503 true true "The server is shutting down";
     /// The site has stopped writing. Reads may work; an operator must look.

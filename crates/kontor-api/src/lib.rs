@@ -19,6 +19,7 @@ pub mod order;
 pub mod page;
 pub mod path;
 pub mod payment;
+pub mod person;
 pub mod price;
 pub mod problem;
 pub mod product;

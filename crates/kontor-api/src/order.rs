@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::cart::Amount;
 use crate::payment::Payment;
+use crate::person::ContactShown;
 use crate::price::Money;
 use crate::reservation::ReservationLine;
 use crate::stock::Line;
@@ -87,6 +88,8 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub customer_id: Option<String>,
+    /// Where the buyer is reached, as far as the answering site can read it.
+    pub contact: ContactShown,
     /// In which all its amounts are (ISO 4217).
     pub currency: String,
     /// Whose prices held.

@@ -5,8 +5,13 @@ pub const V1: &str = "/api/v1";
 
 /// Whether what is posted to a path moves stock or money, or adds to something, and so must carry a key.
 pub fn needs_key(path: &str) -> bool {
-    [STOCK, RESERVATIONS, TRANSFERS, ORDERS, PAYMENTS].iter().any(|prefix| path.starts_with(prefix))
-        || [CART_LINES, CART_MERGE, CHECKOUT].contains(&path)
+    [STOCK, RESERVATIONS, TRANSFERS, ORDERS].iter().any(|prefix| path.starts_with(prefix))
+        || [CART_LINES, CART_MERGE, CHECKOUT, CAPTURE_PAYMENT, RESUME_PAYMENT].contains(&path)
+}
+
+/// Whether writes under a path carry what is personal.
+pub fn holds_personal(path: &str) -> bool {
+    ["/api/v1/customers", "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Products: list, create.
@@ -117,6 +122,10 @@ pub const PAYMENT: &str = "/api/v1/payments/{id}";
 pub const CAPTURE_PAYMENT: &str = "/api/v1/payments/{id}/capture";
 /// Makes a call that was parked again.
 pub const RESUME_PAYMENT: &str = "/api/v1/payments/{id}/resume";
+/// Exchanges a card for what stands for it.
+pub const PAYMENT_TOKENS: &str = "/api/v1/payments/tokens";
+/// What a payment provider tells by itself.
+pub const PAYMENT_CALLBACKS: &str = "/api/v1/payments/callbacks";
 /// The stock ledger.
 pub const MOVEMENTS: &str = "/api/v1/movements";
 /// The change feed.

@@ -11,8 +11,8 @@ use crate::id::{
 };
 use crate::job::{JobKind, JobOptions, JobStep, Source};
 use crate::money::Currency;
-use crate::payment::call::{MethodToken, Outcome};
-use crate::payment::record::{CallbackId, Capture};
+use crate::payment::call::{MethodToken, Outcome, ProviderEvent};
+use crate::payment::record::Capture;
 use crate::person::CustomerEdit;
 use crate::product::Selling;
 use crate::product::edit::{ProductEdit, VariantEdit};
@@ -399,7 +399,7 @@ pub enum Command {
         /// How.
         outcome: Outcome,
         /// The provider's id of its report, if it reported by itself.
-        callback: Option<CallbackId>,
+        callback: Option<ProviderEvent>,
     },
     /// Makes a call no more until somebody looks at it.
     ParkPayment {

@@ -18,7 +18,8 @@ use crate::job::{JobLine, JobStarted, JobUndone, LinesDone};
 use crate::movement::MovementKind;
 use crate::offer::{Answer, Said, Transfer};
 use crate::order::{Order, OrderMoved};
-use crate::payment::record::{CallbackId, PaymentReported, PaymentRequested};
+use crate::payment::call::ProviderEvent;
+use crate::payment::record::{PaymentReported, PaymentRequested};
 use crate::person::CustomerEdit;
 use crate::product::edit::ProductEdit;
 use crate::product::field::Conflict;
@@ -286,7 +287,7 @@ pub enum Event {
     /// A provider's report was taken, and is known again if it comes again.
     CallbackTaken {
         /// Its id.
-        id: CallbackId,
+        id: ProviderEvent,
         /// Of which payment.
         payment: PaymentId,
         /// Of which call.

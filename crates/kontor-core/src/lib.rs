@@ -12,6 +12,7 @@
 //! ```
 
 pub mod access;
+pub mod back_off;
 pub mod cart;
 pub mod command;
 pub mod decide;

@@ -184,6 +184,32 @@ pub const BACK_OFF_MS_MAX: u64 = 10_000;
 /// Failures in a row after which a link is called cut: a restart of the peer is not one.
 pub const CUT_AFTER_FAILURES: u32 = 3;
 
+/// After the first failure of a call to a payment provider; twice as much after each further one.
+pub const PAYMENT_BACK_OFF_MS: u64 = 200;
+
+/// Tries of a call after the first while somebody waits for it, and the longest rest between two of them: a
+/// shopper waits five seconds.
+pub const PAYMENT_RETRIES: u32 = 3;
+/// A provider that wants to be left alone for longer is left to the background.
+pub const PAYMENT_RETRY_MS_MAX: u64 = 2_000;
+
+/// The rest between two tries of a call for which nobody waits grows up to this. A provider that is well again
+/// is found so within it.
+pub const PAYMENT_REST_MS_MAX: u64 = 60_000;
+
+/// A provider may ask to be left alone for so long, and no longer: a mistaken header is not to stop a shop.
+pub const PAYMENT_AFTER_MS_MAX: u64 = 15 * 60_000;
+
+/// Failures in a row after which a payment provider is left alone. One may be a lost packet; each costs a
+/// shopper the time that it takes to fail.
+pub const PAYMENT_FAILURES_TO_OPEN: u32 = 3;
+
+/// Successes in a row that show it to be well again, and the most calls that try it at a time.
+pub const PAYMENT_SUCCESSES_TO_CLOSE: u32 = 2;
+
+/// For how long it is left alone.
+pub const PAYMENT_OPEN_MS: u64 = 10_000;
+
 /// How long a journal that an open link should bring may stand still, while somebody else holds more of it,
 /// before it is read from there: whoever wrote it may have lost what it once gave.
 pub const RELAY_AFTER_MS: u64 = 2_000;

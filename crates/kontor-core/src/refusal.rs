@@ -438,10 +438,8 @@ impl Refusal {
 
     /// As it is told in a journal: the code, then words, cut to what a reason holds.
     pub(crate) fn reason(&self) -> Reason {
-        let text = format!("{}: {self}", self.code());
-        let fits = text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= crate::limits::LABEL_BYTES_MAX);
-        let text: String = fits.map(|(_, c)| c).collect();
-        Reason::parse(text.trim_end()).unwrap_or_else(|_| Reason::parse(self.code()).expect("a code is a reason"))
+        let cut = Reason::cut(&format!("{}: {self}", self.code()));
+        cut.unwrap_or_else(|| Reason::parse(self.code()).expect("a code is a reason"))
     }
 
     /// The facts by name, in the order in which a person would tell them.

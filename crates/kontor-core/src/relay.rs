@@ -9,9 +9,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::back_off::BackOff;
 use crate::id::SiteId;
 use crate::limits::{ASK_DEADLINE_MS, JOURNALS_MAX, RELAY_AFTER_MS};
-use crate::session::{Link, Mark, rest_ms};
+use crate::session::{Link, Mark};
 
 type Place = (u32, u64);
 
@@ -139,7 +140,8 @@ impl Relays {
     pub fn failed(&mut self, now_ms: u64, ask: &AskOf, chance: u64) {
         let Some(journal) = self.journals.get_mut(&ask.of) else { return };
         journal.failures = journal.failures.saturating_add(1);
-        (journal.asked_until_ms, journal.rests_until_ms) = (0, now_ms + rest_ms(journal.failures, chance));
+        (journal.asked_until_ms, journal.rests_until_ms) =
+            (0, now_ms + BackOff::LINK.rest_ms(journal.failures, chance));
     }
 
     /// Through whom a journal is read that is not read from its own site, and how far that one holds it.

@@ -9,8 +9,9 @@
 //!      └─────────┴────────┴─► stopped  cut: the breaker is open, and one question at a time tries the link
 //! ```
 
+use crate::back_off::BackOff;
 use crate::group::Digest;
-use crate::limits::{ASK_DEADLINE_MS, ASK_REST_MS, ASK_WAIT_MS, BACK_OFF_MS, BACK_OFF_MS_MAX, CUT_AFTER_FAILURES};
+use crate::limits::{ASK_DEADLINE_MS, ASK_REST_MS, ASK_WAIT_MS, BACK_OFF_MS, CUT_AFTER_FAILURES};
 
 /// A group of a journal, by its place and its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,7 +155,7 @@ impl Session {
         if self.failures >= CUT_AFTER_FAILURES {
             self.link = Link::Cut;
         }
-        self.next_ms = now_ms + rest_ms(self.failures, chance);
+        self.next_ms = now_ms + BackOff::LINK.rest_ms(self.failures, chance);
     }
 
     /// The question on its way is not waited for any more: there is another one to ask.
@@ -223,16 +224,10 @@ impl Session {
     }
 }
 
-/// How long whoever has failed so often in a row rests: longer each time, and not as long as others who
-/// failed together with it.
-pub(crate) fn rest_ms(failures: u32, chance: u64) -> u64 {
-    let most = BACK_OFF_MS.saturating_mul(1 << failures.clamp(1, 16)).min(BACK_OFF_MS_MAX);
-    most / 2 + chance % (most / 2 + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BACK_OFF_MS_MAX;
 
     fn mark(term: u32, seq: u64) -> Mark {
         Mark { term, seq, digest: Digest::default() }

@@ -150,6 +150,16 @@ text_type! {
     Reason, "reason", printable, crate::limits::LABEL_BYTES_MAX
 }
 
+impl Reason {
+    /// The beginning of a text, as much of it as a reason holds; `None` if nothing of it can be shown.
+    pub fn cut(text: &str) -> Option<Self> {
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let fits = text.trim().char_indices().take_while(|(at, c)| at + c.len_utf8() <= crate::limits::LABEL_BYTES_MAX);
+        let cut: String = fits.map(|(_, c)| c).collect();
+        Self::parse(cut.trim_end()).ok()
+    }
+}
+
 /// Writes bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> impl fmt::Display + '_ {
     struct Hex<'a>(&'a [u8]);

@@ -3,7 +3,14 @@
 
 mod support;
 
+use kontor_core::id::{OrderId, PaymentId, ReservationId};
+use kontor_core::order::{Cause, Order, OrderStatus, Sums, TimelineRow};
+use kontor_core::payment::record::{Payment, Pending, parts};
+use kontor_core::reservation::ReservationStatus;
+use proptest::prelude::*;
 use support::ledger::{aligned, cells, moment, opened, play, play_done, told_of};
+use support::sites::shared_rows;
+use support::{Answer, Shop, Tables, shared};
 
 #[test]
 fn a_cart_becomes_an_order_is_paid_and_handed_out() {
@@ -132,6 +139,22 @@ fn who_cancels_while_the_provider_is_asked_gets_all_back() {
          15s  | checkout c4 with card       | h38 held until 30m15s; order c4 #4 of 250; c4 ordered; asks authorize c4/1 1 250                     | 10 1 0
          16s  | cancel c4                   | h38 released; c4 canceled: canceled pending unfulfilled                                              | 10 0 0
          17s  | provider c4/1 1 declined    | c4/1 1 declined; c4 payment_failed: canceled voided unfulfilled                                      | 10 0 0",
+    );
+}
+
+#[test]
+fn who_cancels_while_some_of_it_is_given_back_gets_the_rest_too() {
+    check(
+        "when | does                  | and is told                                                                                          | apples
+         0s   | cart c1               | cart c1                                                                                              | 10 0 0
+         0s   | put c1 2 apples       | c1: 2 apples at 250                                                                                  | 10 0 0
+         1s   | checkout c1 with card | h17 held until 30m1s; order c1 #1 of 500; c1 ordered; asks authorize c1/1 1 500                      | 10 2 0
+         2s   | provider c1/1 1 did   | c1/1 1 done; h17 committed; c1 authorized: confirmed authorized unfulfilled; asks capture c1/1 2 500 | 10 0 2
+         3s   | provider c1/1 2 did   | c1/1 2 done; c1 captured: confirmed paid unfulfilled                                                 | 10 0 2
+         4s   | refund c1 amount 50   | c1 returned: confirmed paid unfulfilled; asks refund c1/1 3 50                                       | 10 0 2
+         5s   | cancel c1             | h17 given up; c1 canceled: canceled paid unfulfilled                                                 | 10 0 0
+         6s   | provider c1/1 3 did   | c1/1 3 done; c1 refunded: canceled partially_refunded unfulfilled; asks refund c1/1 4 450            | 10 0 0
+         7s   | provider c1/1 4 did   | c1/1 4 done; c1 refunded: canceled refunded unfulfilled                                              | 10 0 0",
     );
 }
 
@@ -282,6 +305,163 @@ fn carts_that_nobody_came_back_to_are_swept() {
          9d   | put c1 1 cream  | no: unknown_cart c1                                    | 5 1 0
          9d   | put c2 1 cream  | h20 released; h22 held until 9d15m; c2: 2 cream at 100 | 5 2 0",
     );
+}
+
+/// Each buyer opens a cart, fills it, checks out, and is authorized and charged: in every order in which the
+/// steps of two of them can follow one another.
+#[test]
+fn the_last_unit_has_one_buyer_however_two_checkouts_interleave() {
+    let steps = |cart: &str| {
+        ["cart C", "put C 10 apples", "checkout C with card", "provider C/1 1 did", "provider C/1 2 did"]
+            .map(|step| step.replace('C', cart))
+    };
+    let (first, second) = (steps("c1"), steps("c2"));
+    let mut before = opened();
+    ["price apples 250", "receive 10 apples"].into_iter().for_each(|command| play_done(&mut before, command));
+    let interleavings = (0..1_u32 << 10).filter(|order| order.count_ones() == 5);
+    let mut tried = 0;
+    for order in interleavings {
+        let mut shop = before.clone();
+        let (mut first, mut second) = (first.iter(), second.iter());
+        let mut told = Vec::new();
+        for at in 0..10 {
+            let next = if order >> at & 1 == 1 { first.next() } else { second.next() };
+            let step = next.expect("five steps each");
+            shop.now = shop.now.plus(1_000);
+            let answer = told_of(play(&mut shop, step));
+            shop.audit();
+            told.extend(step.starts_with("checkout").then_some(answer));
+        }
+        let refused = "no: insufficient_stock apples wanted 10 available 0";
+        assert_eq!(told.iter().filter(|answer| *answer == refused).count(), 1, "{order:010b}: {told:?}");
+        let orders = shop.tables.all::<Order>();
+        let [(_, order)] = &orders[..] else { panic!("{order:010b}: {orders:?}") };
+        assert_eq!((order.status, order.money.captured), (OrderStatus::Confirmed, 2_500));
+        tried += 1;
+    }
+    assert_eq!(tried, 252);
+}
+
+proptest! {
+    #![proptest_config(support::cases(200))]
+
+    /// Whatever buyers, clerks and the provider do: nothing is paid twice, nothing is held for ever, every order
+    /// comes to an end, and what was paid for an order that does not stand goes back.
+    #[test]
+    fn every_order_ends_and_its_money_is_where_it_belongs(acts in proptest::collection::vec(act(), 1..60)) {
+        let mut shop = opened();
+        for command in ["price apples 250", "price cream 100", "receive 10 apples", "receive 6 cream"] {
+            play_done(&mut shop, command);
+        }
+        for command in ["cart c1", "cart c2", "cart c3", "put c1 2 apples", "put c2 4 cream", "put c3 9 apples"] {
+            play_done(&mut shop, command);
+        }
+        for act in &acts {
+            shop.now = shop.now.plus(20_000);
+            let said = said(&shop, act);
+            match play(&mut shop, &said) {
+                Answer::Failed(why) => panic!("{act}: {why}"),
+                Answer::Done(_) | Answer::Again(_) | Answer::No(_) => shop.audit(),
+            }
+        }
+        // The provider answers all that it was asked, and everything falls due.
+        for _ in 0..8 {
+            for (id, pending) in pending(&shop) {
+                let (order, attempt) = (named(id.order), pending.attempt);
+                if pending.parked.is_some() {
+                    play_done(&mut shop, &format!("resume {order}/{}", id.number));
+                }
+                play_done(&mut shop, &format!("provider {order}/{} {attempt} did", id.number));
+                shop.audit();
+            }
+        }
+        shop.now = shop.now.plus(2 * 3_600_000);
+        let Answer::Done(_) = play(&mut shop, "tick") else { panic!("holds end") };
+        shop.audit();
+        prop_assert!(pending(&shop).is_empty(), "somebody is still asked");
+        for (key, order) in shop.tables.all::<Order>() {
+            let Sums { authorized, captured, refunded } = order.money;
+            let id = &key[..16];
+            prop_assert_ne!(order.status, OrderStatus::Open, "{:?}", id);
+            prop_assert!(captured <= order.total && refunded <= captured, "{:?}", order);
+            if order.status == OrderStatus::Canceled && !is_stuck(&shop, id) {
+                prop_assert_eq!((authorized, captured), (0, refunded), "{:?}", order);
+            }
+            let hold = shop.reservations()[&order.reservation].status;
+            let stands = order.status != OrderStatus::Canceled;
+            prop_assert_eq!(hold == ReservationStatus::Committed, stands, "{:?}", order);
+        }
+        // What was shared of it makes equal rows elsewhere.
+        let mut elsewhere = Tables::new(&["main", "west"]);
+        let groups: Vec<_> = shop.journal.iter().map(|bytes| shared(bytes)).collect();
+        elsewhere.fold(&groups).expect("it folds");
+        let equal = shared_rows(&elsewhere) == shared_rows(&shop.tables);
+        prop_assert!(equal, "what is shared is not the same elsewhere");
+    }
+}
+
+/// Something that a buyer, a clerk or the provider does.
+fn act() -> impl Strategy<Value = String> {
+    let words = [
+        "put C 1 apples",
+        "put C 1 apples at 99",
+        "put C 2 cream",
+        "set C 1 apples",
+        "set C 0 cream",
+        "accept C",
+        "checkout C with card for 3m",
+        "checkout C with card for 3m",
+        "checkout C with card for 3m",
+        "checkout C for 1m",
+        "checkout C with card later",
+        "pay C with card",
+        "cancel C",
+        "C is done",
+        "C is done",
+        "C is done",
+        "C is done",
+        "C is declined",
+        "C is refused",
+        "provider C/1 1 did",
+        "provider C/1 2 did",
+        "capture C/1",
+        "capture C/1 only 100",
+        "refund C amount 50",
+        "refund C 1 apples to shop",
+        "park C/1 1 because slow",
+        "resume C/1",
+        "tick",
+        "issue 1 apples",
+        "price apples 300",
+        "merge C into c1",
+        "ship-order C",
+    ];
+    (proptest::sample::select(words.to_vec()), 1..4_u8)
+        .prop_map(|(words, number)| words.replace('C', &format!("c{number}")))
+}
+
+/// What the provider says of whatever it is asked for an order.
+fn said(shop: &Shop, act: &str) -> String {
+    let Some((order, word)) = act.split_once(" is ") else { return act.to_owned() };
+    let asked = pending(shop).into_iter().find(|(id, _)| named(id.order) == order);
+    let (number, attempt) = asked.map_or((1, 1), |(id, pending)| (id.number, pending.attempt));
+    format!("provider {order}/{number} {attempt} {}", word.replace("done", "did"))
+}
+
+fn pending(shop: &Shop) -> Vec<(PaymentId, Pending)> {
+    let all = shop.tables.all::<Payment>().into_iter();
+    let id = |key: &[u8]| parts(key).map(|(id, _)| id).expect("a key of a payment");
+    all.filter_map(|(key, payment)| Some((id(&key), payment.pending?))).collect()
+}
+
+fn named(id: OrderId) -> String {
+    support::ledger::hold_name(ReservationId(id.0))
+}
+
+/// The provider has refused to undo something: a person has to look.
+fn is_stuck(shop: &Shop, order: &[u8]) -> bool {
+    let mut rows = shop.tables.all::<TimelineRow>().into_iter();
+    rows.any(|(key, row)| &key[..16] == order && matches!(row.cause, Cause::NotUndone { .. }))
 }
 
 /// Plays a table and compares it with what happens.

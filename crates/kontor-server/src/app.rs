@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use kontor_core::command::{Command, Request};
 use kontor_core::event::Event;
+use kontor_site::persons::Persons;
 use kontor_site::reader::Reader;
 use kontor_site::{Answer, NotDone, Site};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,6 +19,8 @@ use crate::ids;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::payments::Payments;
+use crate::personal::Personal;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::throttle::Throttles;
@@ -39,6 +42,10 @@ pub struct Options {
     pub links: Links,
     /// The demo that the site is part of, if it is of one.
     pub demo: Option<Demo>,
+    /// Where payments are made; without it they wait.
+    pub payments: Option<Payments>,
+    /// The keys of the persons that the site has met.
+    pub persons: Arc<Persons>,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -56,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) address: String,
     pub(crate) links: Links,
     pub(crate) demo: Option<Demo>,
+    pub(crate) payments: Option<Payments>,
+    pub(crate) personal: Personal,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -94,6 +103,8 @@ impl App {
             address: options.address,
             links: options.links,
             demo: options.demo,
+            payments: options.payments,
+            personal: Personal::new(options.persons),
             metrics,
             streams,
             public_streams,

@@ -160,6 +160,7 @@ async fn taken<T: DeserializeOwned + Serialize>(
             token => digest(&[parts.as_slice(), &[token]].concat()),
         }
     });
+    let holds_personal = path::holds_personal(operation);
     let path = request.uri().path().to_owned();
     let is_dry_run = is_dry_run(request.uri().query())?;
 
@@ -174,6 +175,7 @@ async fn taken<T: DeserializeOwned + Serialize>(
     let idempotency = match scope {
         Some(scope) => {
             let fingerprint = fingerprint(&path, precondition, &body)?;
+            let fingerprint = if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
             Some(Idempotency { scope, fingerprint })
         }
         None => None,
@@ -424,10 +426,10 @@ mod tests {
         ExtendReservation "e81d06d24a328c1406963e66dc3a3597" r#"{"ttl_s": 60}"#,
         AskTransfer "04c7ff261d7662d6bbf47c1d928e5415" r#"{"id": "trf_1", "from": "berlin", "to": "cellar", "lines": [{"sku": "P1", "quantity": 2}], "reason": "sold out"}"#,
         ReceiveTransfer "b6a25e9703e9e4b0d2a958ad1e43d88c" r#"{"received": [{"sku": "P1", "quantity": 1}]}"#,
-        OpenCart "92fc534be1e787d14bb82dcc9dba5800" r#"{"id": "cart_1", "currency": "EUR", "market": "gb", "location": "berlin", "customer_id": "cus_1", "amounts": [{"kind": "shipping", "label": "Parcel", "amount": "4.90"}], "lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
+        OpenCart "92fc534be1e787d14bb82dcc9dba5800" r#"{"id": "cart_1", "currency": "EUR", "market": "gb", "location": "berlin", "customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "company": "Kiln", "line1": "Long Lane 4", "line2": "2nd", "city": "Bristol", "postal_code": "BS1", "region": "Avon", "country": "GB", "phone": "1"}, "bill_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "shipping", "label": "Parcel", "amount": "4.90"}], "lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
         AddLines "67a7beba73b42ce539a968f10e3db552" r#"{"lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
         SetLine "18e5f35248186b363301def8a28c7642" r#"{"quantity": 2, "price": "1.00"}"#,
-        ChangeCart "63e41ef1d5347177bedcd88484a0ca22" r#"{"customer_id": "cus_1", "amounts": [{"kind": "discount", "label": "Friends", "amount": "-1.00"}], "location": null}"#,
+        ChangeCart "63e41ef1d5347177bedcd88484a0ca22" r#"{"customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "discount", "label": "Friends", "amount": "-1.00"}], "location": null}"#,
         MergeCarts "b80ecbaf7e216328949965aed6915d09" r#"{"from": "cart_1", "from_token": "t"}"#,
         Checkout "b1c15a196f9b7f9e51c375426b1381ae" r#"{"payment_method": "pm_1", "capture": "manual", "hold_s": 60, "wait_s": 5}"#,
         PayOrder "f113985f24f0402727abecd220bec745" r#"{"method": "pm_1", "capture": "automatic", "wait_s": 5}"#,

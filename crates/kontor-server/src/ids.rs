@@ -105,6 +105,11 @@ pub fn fresh_uuid() -> [u8; 16] {
     uuid::Builder::from_unix_timestamp_millis(wall_ms(), &random).into_uuid().into_bytes()
 }
 
+/// 32 random bytes that nobody can guess: a key.
+pub fn fresh_secret() -> [u8; 32] {
+    secret()
+}
+
 /// Random bytes that nobody can guess.
 pub(crate) fn secret<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

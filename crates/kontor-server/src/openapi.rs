@@ -94,9 +94,13 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     document
 }
 
+/// Posts that are no writes under a key.
+const ASKS_AND_ROWS: [&str; 5] =
+    [path::PRODUCTS_BATCH, path::PRODUCTS_BULK, path::JOB_ROWS, path::PAYMENT_TOKENS, path::PAYMENT_CALLBACKS];
+
 fn operation_of(path: &str, method: &str, operation: &mut Value) {
     // What takes rows says itself how far it came, and what only asks changes nothing.
-    let is_write = method != "get" && ![path::PRODUCTS_BATCH, path::PRODUCTS_BULK, path::JOB_ROWS].contains(&path);
+    let is_write = method != "get" && !ASKS_AND_ROWS.contains(&path);
     let is_api = path.starts_with(path::V1);
     let needs_key = method == "post" && path::needs_key(path);
     let is_of_cart = path.starts_with(path::CARTS);

@@ -1,6 +1,7 @@
 //! From the wire into the core: every value is checked once, and a bad one is named by its place.
 
 pub(crate) mod order;
+pub(crate) mod person;
 pub(crate) mod product;
 
 use std::fmt::Display;

@@ -16,13 +16,13 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
-    bulk, carts, changes, export, jobs, listings, locations, movements, orders, payments, products, reservations,
-    revisions, search, security, sites, stock, transfers,
+    bulk, carts, changes, export, jobs, listings, locations, movements, orders, payment_provider, payments as paid,
+    products, reservations, revisions, search, security, sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
-use crate::{compat, demo, openapi, pages};
+use crate::{compat, demo, openapi, pages, payments};
 
-/// The service as an axum router, for tests without a socket. A server uses [`crate::serve`]. A caller
+/// The service as an axum router, for tests without a socket. Made inside a runtime, which drives its worker. A server uses [`crate::serve`]. A caller
 /// has an address if the request carries one as [`ConnectInfo`].
 pub fn router(site: Site, options: Options) -> Router {
     let service = service(site, options).0;
@@ -39,6 +39,9 @@ pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
     let (routes, document) = routes().split_for_parts();
     let operations = openapi::operations(&document).into_iter().chain(compat::operations());
     let app = App::new(site, options, Metrics::new(operations));
+    if let Some(payments) = app.payments.clone() {
+        tokio::spawn(payments::work(app.clone(), payments));
+    }
     let of_demo = if app.demo.is_some() { demo::routes() } else { Router::new() };
     let routes = routes
         .merge(pages::routes(openapi::openapi_json()))
@@ -79,6 +82,8 @@ fn everybody() -> OpenApiRouter<App> {
         .routes(routes!(orders::read))
         .routes(routes!(orders::pay))
         .routes(routes!(orders::cancel))
+        .routes(routes!(payment_provider::tokenize))
+        .routes(routes!(payment_provider::take))
 }
 
 /// What tills, shops and warehouses do.
@@ -123,10 +128,10 @@ fn sellers() -> OpenApiRouter<App> {
         .routes(routes!(orders::timeline))
         .routes(routes!(orders::refund))
         .routes(routes!(orders::ship))
-        .routes(routes!(payments::list))
-        .routes(routes!(payments::read))
-        .routes(routes!(payments::capture))
-        .routes(routes!(payments::resume))
+        .routes(routes!(paid::list))
+        .routes(routes!(paid::read))
+        .routes(routes!(paid::capture))
+        .routes(routes!(paid::resume))
 }
 
 /// What keeps the server running looks at.

@@ -36,6 +36,7 @@ pub async fn serve(
     let connections = Arc::new(Semaphore::new(limits.connections));
     let closing = watch::Sender::new(false);
     tokio::spawn(upkeep(app.clone()));
+    tokio::spawn(app.personal.persons().clone().follow());
 
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -26,6 +26,8 @@ async fn with_server<F: Future<Output = ()>>(story: impl FnOnce(Client) -> F) {
         address: "http://127.0.0.1:8080".into(),
         links: kontor_server::links::Links::new().0,
         demo: None,
+        payments: None,
+        persons: std::sync::Arc::new(kontor_site::persons::Persons::in_memory(&site)),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,5 +1,7 @@
 //! Clients: each wants something, asks for it under a key, and asks again until it knows.
 
+mod clerk;
+
 use kontor_core::access::Role;
 use kontor_core::command::{Change, Command, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::group::Digest;
@@ -25,13 +27,15 @@ pub(crate) enum Trade {
     Adjuster,
     Editor,
     Shipper,
+    Clerk,
 }
 
 /// By how many of them there are.
-const TRADES: [Trade; 16] = [
+const TRADES: [Trade; 18] = [
     Trade::Editor,
     Trade::Receiver,
     Trade::Shopper,
+    Trade::Clerk,
     Trade::Cashier,
     Trade::Shipper,
     Trade::Shopper,
@@ -42,6 +46,7 @@ const TRADES: [Trade; 16] = [
     Trade::Adjuster,
     Trade::Shopper,
     Trade::Breaker,
+    Trade::Clerk,
     Trade::Receiver,
     Trade::Shipper,
     Trade::Editor,
@@ -272,6 +277,7 @@ impl Client {
                 Command::Adjust { sku, location, unavailable, safety_stock }
             }
             Trade::Editor => self.edit(board, shop),
+            Trade::Clerk => self.transfer(board, shop),
             Trade::Shipper => {
                 let all = if self.chance.happens(0.9) { &board.ordered } else { &board.made };
                 let (newest, any) = (all.last().copied(), self.chance.pick(all).copied());

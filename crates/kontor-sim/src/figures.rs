@@ -59,6 +59,20 @@ figures! {
     grants "shares given",
     /// Shares declined.
     declines "shares declined",
+    /// Transfers of units from one location to another that were asked for.
+    transfers "transfers asked for",
+    /// Those whose locations have homes at different sites.
+    transfers_between "transfers between sites",
+    /// Transfers that were declined.
+    transfers_declined "transfers declined",
+    /// Transfers that their asker took back.
+    transfers_withdrawn "transfers withdrawn",
+    /// Transfers whose confirm came too late.
+    transfers_lapsed "transfers lapsed",
+    /// Transfers that arrived.
+    transfers_received "transfers received",
+    /// Units that were handed out for transfers and did not arrive.
+    lost_on_the_way "units lost on the way",
     /// Rounds of reading until nobody had anything to say any more.
     rounds "rounds until all rest",
     /// The same, of the world that took most.

@@ -17,7 +17,7 @@
 //! loses what was not synced; tables that fall back to an earlier state after a stop, or are gone;
 //! starts that are cut off in the middle; a wall clock that jumps by hours; bursts, crowds of holds
 //! that fall due together, days and weeks in which nothing happens; cashiers, shoppers, receivers,
-//! counters, adjusters, editors and shippers who ask again until they know, sometimes after days,
+//! counters, adjusters, editors, shippers and clerks who ask again until they know, sometimes after days,
 //! and sometimes use a key for something else.
 //!
 //! In every second world there are several sites. They ask each other for what they lack, over links
@@ -41,6 +41,8 @@
 //! - shares: a site promises what is its own or was given to it and read, gives what it may promise, answers
 //!   what was asked once, and asks nobody twice; what all hold and what is on its way is what came in, by the
 //!   rows of all sites, throughout;
+//! - transfers of units between locations: each step once, by whose turn it is and what it has read; what
+//!   was handed out arrives, is on its way or is missing; each comes to its end when faults stop;
 //! - several sites: when links are healed they come to rest within bounded rounds; what a group says to have seen is true and still here after every start; when all
 //!   have read all, what is kept of a journal is the journal, cut, and all shared rows are equal;
 //! - edits of what several sites edit: who had read what is taken from the heads of groups; an informed edit has
@@ -62,10 +64,11 @@
 //! | `weather.rs` | what a world is like, drawn from its seed |
 //! | `script.rs`, `shrink.rs` | what goes wrong, by number, and how a failing world is made smaller |
 //! | `staged.rs`, `regions.rs`, `retail.rs` | stories with a given course: an hour apart, a retailer's books |
-//! | `client.rs` | who wants what |
+//! | `client.rs`, `client/` | who wants what |
 //! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
 //! | `oracle/others.rs` | what a site has read of others, and its dealings with them |
 //! | `oracle/edits.rs` | edits that did not know of each other |
+//! | `oracle/transfers.rs`, `sites/transfers.rs` | what a site may say of a transfer, and what all have said of it |
 //! | `oracle/` | the shop that must be, and all comparisons |
 //! | `plant.rs` | mistakes to be found |
 //!

@@ -304,7 +304,10 @@ impl Machine {
                 *disk = shortened(disk);
             }
         }
-        let groups = plant::in_folding(self.plant, taken.groups, &mut self.chance);
+        let groups = match self.plant {
+            Some(Plant::ActEarly) => plant::confirmed(taken.groups, of, running.step.rows()),
+            _ => plant::in_folding(self.plant, taken.groups, &mut self.chance),
+        };
         running.inbox.push(Input::Foreign { ticket: 0, site: of.clone(), groups });
         copy.end().seq
     }
@@ -482,9 +485,15 @@ impl Machine {
         oracle.has_read(site, &groups, seq)
     }
 
-    /// Whether the site wants to be called again at some time although nothing comes.
-    pub(crate) fn has_timer(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.step.next_timer().is_some())
+    /// Whether the site wants to be called again within so long although nothing comes.
+    pub(crate) fn has_timer_within(&self, ms: u64) -> bool {
+        let is_soon = |running: &Running| running.step.next_timer().is_some_and(|at| at <= running.now.plus(ms));
+        self.running.as_ref().is_some_and(is_soon)
+    }
+
+    /// Site time, of a site that runs.
+    pub(crate) fn now(&self) -> SiteTime {
+        self.running.as_ref().map_or(SiteTime::default(), |running| running.now)
     }
 
     /// Whether the site wants to be called again at once.

@@ -5,9 +5,11 @@ use bytes::Bytes;
 use kontor_core::event::Event;
 use kontor_core::group::{self, GroupBody, GroupError};
 use kontor_core::id::SiteId;
+use kontor_core::movement::UsedReference;
+use kontor_core::offer::{Offer, OfferRow, OfferStatus, Said};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::product::Sibling;
-use kontor_core::record::{Table, decode, encode};
+use kontor_core::record::{Key, Primary as _, Table, decode, encode};
 use kontor_core::reservation::{Reservation, ReservationStatus};
 use kontor_core::site::SiteRow;
 use kontor_core::stock::StockRow;
@@ -78,11 +80,16 @@ pub enum Plant {
     ExpireTwice,
     /// A machine comes back as it was long before: journal, tables, and what it kept of others.
     RollBack,
+    /// A site that was asked for units takes whatever it reads next of the asker for the confirm, and promises
+    /// them.
+    ActEarly,
+    /// A site forgets that a transfer was received, so that it is received again.
+    ReceiveTwice,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::AckBeforeSync,
         Self::LoseGroup,
         Self::ForgetKey,
@@ -108,6 +115,8 @@ impl Plant {
         Self::StampAlone,
         Self::ExpireTwice,
         Self::RollBack,
+        Self::ActEarly,
+        Self::ReceiveTwice,
     ];
 
     /// In how many worlds it is found at most; of several sites, if it [is between
@@ -150,6 +159,8 @@ impl Plant {
             Self::LoseContext => &["an edit says what of "],
             Self::StampAlone => &["an informed edit has the greater stamp"],
             Self::ExpireTwice => &["a hold ends once", "reserved is the sum of live holds"],
+            Self::ActEarly => &["nothing is promised to another site before its confirm was read"],
+            Self::ReceiveTwice => &["what was handed out for a transfer is received once"],
         }
     }
 
@@ -159,7 +170,7 @@ impl Plant {
             || matches!(self, Self::GrantTwice | Self::ForgetGrants | Self::AskTwice | Self::ForgetAsks)
             || matches!(self, Self::LastWriterWins | Self::GiveTooMuch)
             || matches!(self, Self::AcceptGap | Self::OutOfOrder | Self::SkipUnknown)
-            || matches!(self, Self::LoseContext | Self::StampAlone)
+            || matches!(self, Self::LoseContext | Self::StampAlone | Self::ActEarly)
     }
 }
 
@@ -175,6 +186,18 @@ pub(crate) fn in_rows(
     let mut overlay = Overlay::with(rows, changes.clone());
     match plant {
         Some(Plant::ExpireTwice) if own => live_again(changes, rows, &mut overlay),
+        Some(Plant::ReceiveTwice) if own => {
+            for (key, mut row) in rows_of::<OfferRow>(Table::OFFERS, changes) {
+                let received = row.asked.as_mut().filter(|asked| matches!(asked.said, Said::Received(_)));
+                received.into_iter().for_each(|asked| asked.said = Said::Confirmed);
+                overlay.put(Table::OFFERS, key, encode(&row));
+            }
+            for (key, _) in rows_of::<UsedReference>(UsedReference::TABLE, changes) {
+                if key.windows(4).any(|part| part == b"trf_") {
+                    overlay.delete(UsedReference::TABLE, key);
+                }
+            }
+        }
         Some(Plant::LoseContext) if !own => {
             for (key, row) in rows_of::<Sibling>(Table::PRODUCTS, changes) {
                 overlay.put(Table::PRODUCTS, key, encode(&Sibling { stamp: Stamp::default(), ..row }));
@@ -254,6 +277,18 @@ pub(crate) fn in_folding(plant: Option<Plant>, groups: Vec<Brought>, chance: &mu
             entries.for_each(|entry| entry.events.retain(is_known));
         }
         _ => {}
+    }
+    groups
+}
+
+/// Groups of an asker, of which the first says that it confirms all that was accepted here.
+pub(crate) fn confirmed(groups: Vec<Brought>, asker: &SiteId, rows: &WriterRows) -> Vec<Brought> {
+    let mut groups = groups;
+    let all = Offer::list(rows, &Key::new(), &Key::new().fixed(&[u8::MAX; 17]), usize::MAX).unwrap_or_default();
+    let is_accepted = |seen: &&Offer| seen.asker == *asker && seen.status() == OfferStatus::Accepted;
+    let accepted = all.iter().filter(is_accepted).map(|seen| seen.id);
+    if let Some(entry) = groups.iter_mut().flatten().flat_map(|group| &mut group.group.entries).next() {
+        entry.events.extend(accepted.map(|id| Event::TransferSaid { id, said: Said::Confirmed }));
     }
     groups
 }

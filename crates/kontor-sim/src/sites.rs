@@ -5,6 +5,7 @@
 //! moment, so that what comes late, twice or in between is taken as well.
 
 mod agree;
+mod transfers;
 
 use std::collections::BTreeMap;
 
@@ -188,11 +189,12 @@ impl Sites {
         self.worlds.iter_mut().try_for_each(World::wind_up)?;
         // Each has wound up in its own time. Shares follow demand, and demand fades: sites whose clocks are
         // days apart would not agree about it.
-        let latest_us = self.worlds.iter().map(World::now_us).max().unwrap_or(0);
-        self.worlds.iter_mut().try_for_each(|world| world.live_until(latest_us))?;
+        self.live_on_together()?;
         self.come_to_rest()?;
+        self.finish_transfers()?;
         self.check_shares()?;
         self.judge_edits()?;
+        self.judge_transfers()?;
         self.worlds.iter_mut().try_for_each(World::finish)?;
         self.compare()
     }
@@ -323,6 +325,12 @@ impl Sites {
         }
     }
 
+    /// Every site lives until where the latest is.
+    fn live_on_together(&mut self) -> Kept {
+        let latest_us = self.worlds.iter().map(World::now_us).max().unwrap_or(0);
+        self.worlds.iter_mut().try_for_each(|world| world.live_until(latest_us))
+    }
+
     /// Links are healed: everybody reads everything, and answers what was asked, until nobody has more to say.
     fn come_to_rest(&mut self) -> Kept {
         let written = |sites: &Self| sites.worlds.iter().map(|world| world.machine.disk.end()).sum::<u64>();
@@ -331,6 +339,8 @@ impl Sites {
             let before = written(self);
             self.read_all()?;
             self.worlds.iter_mut().try_for_each(World::settle)?;
+            // What one waits for takes time at the others as well.
+            self.live_on_together()?;
             if written(self) == before {
                 return Ok(());
             }

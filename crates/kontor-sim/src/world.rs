@@ -33,6 +33,10 @@ const TRIES_MAX: u32 = 8;
 /// What may happen, when nothing goes wrong any more, until one more question is answered.
 const EVENTS_PER_ANSWER: usize = 20;
 
+/// A site rests that wants nothing of itself for so long: asks of other sites run out much sooner, and what is
+/// held for a transfer waits for another site.
+const SETTLING_MS: u64 = 3_600_000;
+
 /// What may happen until a site rests to which something was brought in the end.
 const SETTLING_EVENTS_MAX: usize = 20_000;
 
@@ -572,8 +576,9 @@ impl World {
             let holds = world.oracle.shop().reservations.values();
             holds.filter(|hold| hold.status == ReservationStatus::Held).count()
         };
-        // Slewed time comes nearer to a deadline by nine tenths with each alarm.
-        let mut left = self.coming.len() + 100 * (1 + live(self));
+        // Slewed time comes nearer to a deadline by nine tenths with each alarm. Of a crowd, some may still be
+        // about to ask.
+        let mut left = EVENTS_PER_ANSWER * self.coming.len() + 100 * (1 + live(self));
         while live(self) > 0 || !self.machine.is_idle() {
             left = left.saturating_sub(1);
             if left == 0 || !self.happen()? {
@@ -586,7 +591,7 @@ impl World {
     /// Lets the site come to rest, after something was brought to it.
     pub(crate) fn settle(&mut self) -> Kept {
         for _ in 0..SETTLING_EVENTS_MAX {
-            if self.machine.is_idle() && !self.machine.has_timer() {
+            if self.machine.is_idle() && !self.machine.has_timer_within(SETTLING_MS) {
                 return Ok(());
             }
             if !self.happen()? {
@@ -594,6 +599,28 @@ impl World {
             }
         }
         Err(broken("a site comes to rest within bounded steps", "rest", (self.machine.is_idle(), self.coming.len())))
+    }
+
+    /// Transfers that were asked for here.
+    pub(crate) fn transfers(&self) -> usize {
+        self.oracle.shop().transfers.len()
+    }
+
+    /// What is left of transfers for people to do here.
+    pub(crate) fn steps_of_people(&self) -> Vec<Command> {
+        self.oracle.steps_of_people(self.machine.now())
+    }
+
+    /// People hand out and receive what is left of transfers, and try to do again what was done. Answers how
+    /// many steps were left.
+    pub(crate) fn finish_transfers(&mut self) -> Kept<usize> {
+        let steps = self.steps_of_people();
+        let count = steps.len();
+        for step in steps.into_iter().chain(self.oracle.steps_taken()) {
+            self.somebody_wants(self.now_us, step)?;
+            self.settle()?;
+        }
+        Ok(count)
     }
 
     /// What must hold in the end.

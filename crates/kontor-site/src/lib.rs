@@ -17,6 +17,8 @@ pub mod feed;
 pub mod foreign;
 pub mod limits;
 mod offers;
+pub mod payments;
+pub mod persons;
 pub mod reader;
 pub mod recover;
 mod rehearsal;

@@ -1,5 +1,7 @@
 //! Every number at which a site says "no more", with its reason.
 
+use std::time::Duration;
+
 /// Requests that wait for the writer. At 50,000 a second this is a tenth of a second of work; more
 /// waiting only makes every answer late. Less than the connections of a server, so that it is met.
 pub const QUEUE_MAX: usize = 4_096;
@@ -74,3 +76,20 @@ pub const SEARCH_PROBED_ATTRIBUTES_MAX: usize = 8;
 
 /// Orders that one page of a list looks at before it ends early: some 10 ms of work.
 pub const ORDERS_LOOKED_AT: usize = 1_000;
+/// Calls to a payment provider under way at a time: more of them would only wait at the other side.
+pub const PAYMENT_CALLS_AT_ONCE: usize = 64;
+
+/// How long whoever makes a call may be silent before it is made again: longer than any provider is waited for.
+pub const PAYMENT_LEASE_MS: u64 = 180_000;
+
+/// How long the site has for taking what came of a call, before the call is asked for again.
+pub const PAYMENT_SETTLE_MS: u64 = 10_000;
+
+/// How long a provider that certainly has set nothing aside is tried; then the order may be paid otherwise.
+pub const PAYMENT_GIVE_UP_MS: u64 = 10 * 60_000;
+
+/// How long anything else is tried before it waits for a person.
+pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
+/// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
+/// mended meanwhile.
+pub const ERASURE_REST: Duration = Duration::from_secs(5);

@@ -2,6 +2,8 @@
 
 mod catalog;
 mod orders;
+mod payments;
+mod people;
 
 pub use catalog::{JobLines, RevisionAt};
 pub use orders::{CartNow, LineNow, OrderNow, OrderPlace, Orders, TimelineAt};

@@ -1,6 +1,6 @@
 //! A site that runs: opened from a directory, asked through a queue, read through snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -9,14 +9,14 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use kontor_core::command::Request;
-use kontor_core::id::{Position, SiteId};
+use kontor_core::id::{CustomerId, Position, SiteId};
 use kontor_core::record::{TABLE_NAMES, TABLES_VERSION};
 use kontor_core::session::{Mark, Past};
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
 use kontor_storage::journal::{Journal, ReadError};
 use kontor_storage::tables::{Tables, TablesError, TablesOptions};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::Clock;
@@ -99,6 +99,12 @@ struct Inner {
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds the lock on the directory for as long as the site runs.
     _directory: Option<Arc<DataDir>>,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Site").field(&self.inner.id.as_str()).finish()
+    }
 }
 
 /// How a site is doing.
@@ -241,6 +247,8 @@ impl Site {
             clock_stepped_ms: AtomicI64::new(0),
             journals: Mutex::default(),
             silent: Mutex::default(),
+            erased: Mutex::default(),
+            erasure: Notify::new(),
             end,
             stopped,
         });
@@ -437,6 +445,16 @@ impl Site {
             silent: lock(&shared.silent).clone(),
             journals: lock(&shared.journals).clone(),
         }
+    }
+
+    /// Who was erased since this was asked last, by whichever journal.
+    pub(crate) fn take_erased(&self) -> BTreeSet<CustomerId> {
+        std::mem::take(&mut lock(&self.inner.shared.erased))
+    }
+
+    /// Waits until there is somebody to take.
+    pub(crate) async fn someone_erased(&self) {
+        self.inner.shared.erasure.notified().await;
     }
 
     /// Why writes are refused although it runs: the room on the disk is down to the reserve.

@@ -4,13 +4,18 @@
 use std::collections::BTreeMap;
 
 use kontor_core::access::Role;
+use kontor_core::cart::{Cart, CartStatus, LineChange};
 use kontor_core::command::{Change, Command, Context, Idempotency, Inbound, Line, Note, Request};
 use kontor_core::decide::{Decision, decide};
 use kontor_core::event::{Entry, Event, Moved};
 use kontor_core::group::{self, GroupBody, GroupHeader};
-use kontor_core::id::{Actor, LocationId, ProductId, RequestId, ReservationId, SiteId, Sku};
+use kontor_core::id::{Actor, CartId, LocationId, PaymentId, ProductId, RequestId, ReservationId, SiteId, Sku};
+use kontor_core::money::Currency;
 use kontor_core::movement::{Movement, MovementKind, UsedReference};
+use kontor_core::order::{Order, OrderListed};
 use kontor_core::overlay::Overlay;
+use kontor_core::payment::call::{MethodToken, Outcome, ProviderObject};
+use kontor_core::payment::record::{Capture, Payment, PaymentDue};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::{Claim, Item, Policy, Product, Selling, Status};
 use kontor_core::quantity::Quantity;
@@ -32,11 +37,15 @@ const DAY_MS: u64 = 86_400_000;
 const MINUTE_MS: u64 = 60_000;
 const HELD: ReservationId = ReservationId([1; 16]);
 const COMMITTED: ReservationId = ReservationId([2; 16]);
+const CART: CartId = CartId([3; 16]);
+const ORDERED: fn() -> Vec<u8> = || own(Order::key(CART.into()).into_bytes());
+const PAID: fn() -> Vec<u8> = || own(Payment::key(PaymentId { order: CART.into(), number: 1 }).into_bytes());
 
 #[test]
 fn a_site_that_keeps_the_rules_breaks_none() {
     let mut books = opened();
     books.ends_everything();
+    books.orders();
     let own = books.rows.tables().clone();
     let report = books.report_with(&own);
     assert_eq!(report.broken, []);
@@ -310,9 +319,25 @@ fn rows_that_do_not_add_up_are_found() {
         (&["references"], |rows| {
             rows.each::<UsedReference>(|rows, key, _| rows.delete_row(UsedReference::TABLE.0, key));
         }),
+        (&["orders"], |rows| rows.edit::<Order>(ORDERED, |order| order.total += 1)),
+        (&["orders", "payments"], |rows| rows.edit::<Order>(ORDERED, |order| order.money.captured -= 1)),
+        (&["orders"], |rows| rows.edit::<Order>(ORDERED, |order| order.reservation = HELD)),
+        (&["orders"], |rows| rows.edit::<Order>(ORDERED, |order| order.lines[0].returned = 9)),
+        (&["lists"], |rows| rows.edit::<Order>(ORDERED, |order| order.number = 9)),
+        (&["lists"], |rows| {
+            let first = rows.0.snapshot().prefix(Table(OrderListed::TABLE.0), &[]).next();
+            rows.delete_row(OrderListed::TABLE.0, first.unwrap().unwrap().0.to_vec());
+        }),
+        (&["orders"], |rows| {
+            let cart = || own(Cart::key(CART).into_bytes());
+            rows.edit::<Cart>(cart, |cart| cart.status = CartStatus::Open);
+        }),
+        (&["payments"], |rows| rows.edit::<Payment>(PAID, |payment| payment.refunded = payment.captured + 1)),
+        (&["payments"], |rows| rows.put(PaymentDue::TABLE.0, PAID(), &PaymentDue)),
     ];
     for (number, (rules, plant)) in plants.iter().enumerate() {
-        let books = opened();
+        let mut books = opened();
+        books.orders();
         let mut rows = Rows(books.rows.tables().clone());
         plant(&mut rows);
         let mut report = Report::default();
@@ -488,6 +513,30 @@ impl Books {
         self.does(count(2));
         self.does(Command::WriteOff { line: line(1).remove(0), from_unavailable: true, note: Note::default() });
         self.does(self.archive());
+    }
+
+    /// Pears are bought and paid for.
+    fn orders(&mut self) {
+        let pear = sku("PEAR");
+        self.does(Command::create_product(None, pear.clone(), title("Pears"), Selling::default()));
+        let line = Line { sku: pear.clone(), location: shop(), quantity: Quantity::new(3).unwrap() };
+        self.does(Command::Receive { from: Inbound::Delivery, lines: vec![line], note: Note::default() });
+        let change = LineChange::Add { sku: pear, quantity: Quantity::new(2).unwrap(), price: Some(250) };
+        self.does(Command::OpenCart {
+            id: Some(CART),
+            token: [1; 32],
+            currency: Currency::parse("EUR").unwrap(),
+            market: None,
+            details: Box::default(),
+            lines: vec![change],
+        });
+        let method = Some(MethodToken::parse("card").unwrap());
+        self.does(Command::Checkout { cart: CART, method, capture: Capture::Automatic, hold_ms: 20 * MINUTE_MS });
+        for attempt in [1, 2] {
+            let outcome = Outcome::Done { object: ProviderObject::parse("pi_1").unwrap() };
+            let id = PaymentId { order: CART.into(), number: 1 };
+            self.does(Command::ReportPayment { id, attempt, outcome, callback: None });
+        }
     }
 
     fn archive(&self) -> Command {

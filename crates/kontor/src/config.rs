@@ -7,8 +7,10 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use kontor_api::site::PeerAddress;
+use kontor_payments::settings::{Kind, Settings as PaymentSettings};
 use kontor_server::{Limits, NoRate, Rate};
 use kontor_site::limits::DISK_RESERVE_BYTES;
+use kontor_site::persons::MasterKey;
 use serde::{Deserialize, Serialize};
 
 use crate::reference_settings::{Found, ReferenceArgs};
@@ -28,6 +30,12 @@ pub(crate) struct ServeArgs {
     /// A key that may do everything, instead of one that is made and printed at the first start
     #[arg(long, env = "KONTOR_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub(crate) admin_key: Option<String>,
+    /// The key that personal data is kept under: 64 hexadecimal digits, instead of a file
+    #[arg(long, env = "KONTOR_MASTER_KEY", value_name = "HEX", hide_env_values = true)]
+    pub(crate) master_key: Option<String>,
+    /// The file of that key; made at the first start [default: beside the data directory, DIR.master-key]
+    #[arg(long, env = "KONTOR_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, or a filter such as kontor_site=debug [default: info]
     #[arg(long, env = "KONTOR_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -70,6 +78,21 @@ pub(crate) struct ServeArgs {
     /// Be a store: a site with a shelf of its own that nobody can reach; it calls the site that it joins
     #[arg(long, env = "KONTOR_STORE")]
     pub(crate) store: bool,
+    /// Where payments are made: simulated (no money moves), or http [default: simulated]
+    #[arg(long, env = "KONTOR_PAYMENTS", value_name = "KIND", value_parser = payments_kind)]
+    pub(crate) payments: Option<Kind>,
+    /// The payment provider over HTTP [default: https://api.stripe.com]
+    #[arg(long, env = "KONTOR_PAYMENT_ADDRESS", value_name = "URL")]
+    pub(crate) payment_address: Option<String>,
+    /// How long the payment provider is waited for, in milliseconds
+    #[arg(long, env = "KONTOR_PAYMENT_TIMEOUT_MS", value_name = "MS")]
+    pub(crate) payment_timeout_ms: Option<u64>,
+    /// The key by which the payment provider knows this seller; from the environment alone
+    #[arg(long, env = "KONTOR_PAYMENT_SECRET_KEY", value_name = "KEY", hide = true, hide_env_values = true)]
+    pub(crate) payment_secret_key: Option<String>,
+    /// By which the provider's callbacks are known; two with a comma between them while one is replaced
+    #[arg(long, env = "KONTOR_PAYMENT_WEBHOOK_SECRET", value_delimiter = ',', hide = true, hide_env_values = true)]
+    pub(crate) payment_webhook_secret: Vec<String>,
     #[command(flatten)]
     pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
@@ -85,6 +108,8 @@ struct File {
     listen: Option<SocketAddr>,
     site: Option<String>,
     admin_key: Option<String>,
+    master_key: Option<String>,
+    master_key_file: Option<PathBuf>,
     log: Option<String>,
     sample: Option<PathBuf>,
     threads: Option<usize>,
@@ -100,6 +125,8 @@ struct File {
     store: Option<bool>,
     #[serde(default)]
     limits: LimitsOfFile,
+    #[serde(default)]
+    payments: PaymentSettings,
 }
 
 /// Its table `[limits]`.
@@ -144,6 +171,9 @@ pub(crate) struct Config {
     /// Shown as present or absent, never itself.
     #[serde(serialize_with = "presence")]
     pub(crate) admin_key: Option<String>,
+    #[serde(serialize_with = "presence")]
+    pub(crate) master_key: Option<String>,
+    pub(crate) master_key_file: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) sample: Option<PathBuf>,
     pub(crate) threads: usize,
@@ -162,6 +192,11 @@ pub(crate) struct Config {
     pub(crate) advertise: Option<String>,
     pub(crate) store: bool,
     pub(crate) limits: ServedLimits,
+    pub(crate) payments: PaymentSettings,
+    #[serde(serialize_with = "presence")]
+    pub(crate) payment_secret_key: Option<String>,
+    #[serde(skip)]
+    pub(crate) payment_webhook_secret: Vec<String>,
     /// Settings of reference services that were found, and what they mean here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) reference: Vec<Found>,
@@ -199,7 +234,16 @@ impl Config {
             Ok(PeerAddress { key: address.key.or_else(|| peer_key.clone()), ..address })
         });
         let join = args.join.or(file.join).filter(|code| !code.is_empty());
+        let payments = PaymentSettings {
+            provider: args.payments.unwrap_or(file.payments.provider),
+            address: args.payment_address.unwrap_or(file.payments.address),
+            timeout_ms: args.payment_timeout_ms.unwrap_or(file.payments.timeout_ms),
+            seed: file.payments.seed,
+        };
         let config = Self {
+            payments,
+            payment_secret_key: args.payment_secret_key.filter(|key| !key.is_empty()),
+            payment_webhook_secret: args.payment_webhook_secret,
             peers: peers.collect::<anyhow::Result<_>>()?,
             peer_key,
             join: join.map(|code| code.parse().context("the code to join with")).transpose()?,
@@ -211,6 +255,8 @@ impl Config {
             listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
             site: args.site.or(file.site).or(reference.home_region).unwrap_or_else(|| "main".into()),
             admin_key: args.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
+            master_key: args.master_key.or(file.master_key).filter(|key| !key.is_empty()),
+            master_key_file: args.master_key_file.or(file.master_key_file),
             log: args.log.or(file.log).or(reference.log_level).unwrap_or_else(|| "info".into()),
             sample: args.sample.or(file.sample),
             threads: args.threads.or(file.threads).unwrap_or(cores),
@@ -236,6 +282,12 @@ impl Config {
         kontor_core::id::SiteId::parse(self.site.as_str()).context("the site's name")?;
         if let Some(url) = &self.advertise {
             url.parse::<PeerAddress>().context("the address to advertise")?;
+        }
+        if self.master_key.is_some() && self.master_key_file.is_some() {
+            bail!("the master key is given both itself and as a file: give one of them");
+        }
+        if let Some(key) = &self.master_key {
+            MasterKey::from_hex(key)?;
         }
         if self.peer_key.as_ref().is_some_and(|key| is_weak(key)) {
             bail!("the key of peers must have at least {ADMIN_KEY_BYTES_MIN} visible ASCII characters");
@@ -267,6 +319,14 @@ impl Config {
             bail!("disk_reserve_mb must be at most 1048576, not {}", self.disk_reserve_mb);
         }
         Ok(())
+    }
+}
+
+fn payments_kind(word: &str) -> Result<Kind, String> {
+    match word {
+        "simulated" => Ok(Kind::Simulated),
+        "http" => Ok(Kind::Http),
+        _ => Err("it is simulated or http".to_owned()),
     }
 }
 

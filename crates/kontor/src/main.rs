@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod import;
 mod limits;
+mod master_key;
 mod output;
 mod peers;
 mod print;

@@ -133,6 +133,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kontor-storage", &[]),
     ("kontor-api", &[]),
     ("kontor-client", &["kontor-api"]),
+    ("kontor-payments", &["kontor-core"]),
     ("kontor-site", &["kontor-core", "kontor-storage"]),
     ("kontor-server", &["kontor-api", "kontor-core", "kontor-site"]),
     ("kontor-sim", &["kontor-api", "kontor-core", "kontor-site", "kontor-storage"]),

@@ -11,10 +11,8 @@ use crate::id::{OrderId, PaymentId, ReservationId};
 use crate::limits::{ORDER_HOLD_MS_DEFAULT, PAYMENT_CALLS_MAX, PAYMENTS_MAX};
 use crate::money::Money;
 use crate::order::{Cause, Order, OrderMoved, OrderPayment, OrderStatus};
-use crate::payment::call::{MethodToken, Operation, Outcome};
-use crate::payment::record::{
-    CallbackId, CallbackTaken, Capture, Payment, PaymentReported, PaymentRequested, PaymentStatus,
-};
+use crate::payment::call::{MethodToken, Operation, Outcome, ProviderEvent};
+use crate::payment::record::{CallbackTaken, Capture, Payment, PaymentReported, PaymentRequested, PaymentStatus};
 use crate::quantity::Quantity;
 use crate::refusal::{Refusal, Stop};
 use crate::reservation::{Reservation, ReservationStatus};
@@ -72,7 +70,7 @@ impl Rules<'_> {
         id: PaymentId,
         attempt: u16,
         outcome: &Outcome,
-        callback: Option<&CallbackId>,
+        callback: Option<&ProviderEvent>,
     ) -> Result<Vec<Event>, Stop> {
         if let Some(callback) = callback
             && row::<CallbackTaken>(self.view, self.context.site, callback)?.is_some()
@@ -265,11 +263,15 @@ impl Told<'_> {
         moved.money.captured += self.amount;
         // What was set aside and not paid out is free.
         moved.money.authorized -= self.payment.amount;
-        let undo = match self.order.status {
-            OrderStatus::Canceled => self.rules.undo_payment(self.id, self.payment)?,
-            _ => None,
-        };
-        Ok([moved.completed().event()].into_iter().chain(undo).collect())
+        Ok([moved.completed().event()].into_iter().chain(self.undone()?).collect())
+    }
+
+    /// What is still to be given up or given back of an order that does not stand.
+    fn undone(&self) -> Result<Option<Event>, Stop> {
+        match self.order.status {
+            OrderStatus::Canceled => self.rules.undo_payment(self.id, self.payment),
+            _ => Ok(None),
+        }
     }
 
     /// What was set aside is not any more. Somebody has to look: the units are promised.
@@ -292,7 +294,7 @@ impl Told<'_> {
         let is_all = self.order.money.refunded + self.amount >= self.order.money.captured;
         let mut moved = self.moving(cause).payment(if is_all { "refund" } else { "refund_part" })?;
         moved.money.refunded += self.amount;
-        Ok(vec![moved.event()])
+        Ok([moved.event()].into_iter().chain(self.undone()?).collect())
     }
 
     /// What was set aside is paid out at once, unless somebody wants to say when.

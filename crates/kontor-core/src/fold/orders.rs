@@ -7,9 +7,8 @@ use crate::id::{CartId, CustomerId, OrderId, PaymentId, ReservationId};
 use crate::order::{
     Cause, Order, OrderList, OrderListed, OrderMoved, OrderNumber, OrderStatus, TimelineKey, TimelineRow,
 };
-use crate::payment::record::{
-    CallbackId, CallbackTaken, Payment, PaymentDue, PaymentReported, PaymentRequested, PaymentStuck,
-};
+use crate::payment::call::ProviderEvent;
+use crate::payment::record::{CallbackTaken, Payment, PaymentDue, PaymentReported, PaymentRequested, PaymentStuck};
 use crate::person::{Customer, CustomerEdit, EmailOwner};
 use crate::reservation::{Reservation, ReservationLine, ReservationStatus};
 use crate::text::Reason;
@@ -222,7 +221,7 @@ impl SiteRows<'_, '_> {
         })
     }
 
-    pub(super) fn callback_taken(&mut self, id: &CallbackId, payment: PaymentId, attempt: u16) {
+    pub(super) fn callback_taken(&mut self, id: &ProviderEvent, payment: PaymentId, attempt: u16) {
         self.put(id, &CallbackTaken { at: self.at.time, of: (payment, attempt) });
     }
 

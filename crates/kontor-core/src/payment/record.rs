@@ -2,17 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, MethodToken, Operation, Outcome, ProviderObject};
+use super::call::{Call, MethodToken, Operation, Outcome, ProviderEvent, ProviderObject};
 use crate::id::{OrderId, PaymentId};
 use crate::money::{Currency, Money};
 use crate::record::{Key, KeyParts, Primary, Table};
-use crate::text::{Reason, printable, text_type};
+use crate::text::Reason;
 use crate::time::SiteTime;
-
-text_type! {
-    /// A provider's own id of something that it reported, by which a report is known again.
-    CallbackId, "callback id", printable, crate::limits::LABEL_BYTES_MAX
-}
 
 /// When what was set aside is paid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,8 +259,8 @@ pub fn parts(key: &[u8]) -> Option<(PaymentId, &str)> {
 
 impl Primary for CallbackTaken {
     const TABLE: Table = Table::CALLBACKS;
-    type Key<'k> = &'k CallbackId;
-    fn key(id: &CallbackId) -> Key {
+    type Key<'k> = &'k ProviderEvent;
+    fn key(id: &ProviderEvent) -> Key {
         Key::new().text(id.as_str())
     }
 }

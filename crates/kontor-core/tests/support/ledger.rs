@@ -77,6 +77,13 @@ pub(crate) fn play(shop: &mut Shop, text: &str) -> Answer {
         let ids = shop.due();
         return shop.ask(Command::EndDueHolds { ids }, key);
     }
+    if let ["ship-order", order] = words[..] {
+        let row = shop.tables.all::<kontor_core::order::Order>().into_iter();
+        let row = row.map(|(key, row)| (hold_name(ReservationId(key[..16].try_into().expect("16 bytes"))), row));
+        let reservation = row.filter(|(name, _)| name == order).map(|(_, row)| row.reservation).next();
+        let reservation = reservation.unwrap_or(hold("nothing"));
+        return shop.ask(Command::Ship { reservation, lines: None, note: Note::default() }, key);
+    }
     let mut commands: Vec<Command> = words.split(|word| *word == "&").map(command).collect();
     let wanted = if commands.len() > 1 { Command::All(commands) } else { commands.remove(0) };
     shop.ask(wanted, key)

@@ -7,8 +7,8 @@ use kontor_core::event::Event;
 use kontor_core::id::{CartId, CustomerId, OrderId, PaymentId, ReservationId};
 use kontor_core::limits::ORDER_HOLD_MS_DEFAULT;
 use kontor_core::money::{Currency, Money};
-use kontor_core::payment::call::{MethodToken, Outcome, ProviderObject};
-use kontor_core::payment::record::{CallbackId, Capture};
+use kontor_core::payment::call::{MethodToken, Outcome, ProviderEvent, ProviderObject};
+use kontor_core::payment::record::Capture;
 use kontor_core::person::{CustomerEdit, Sealed};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::price::price;
@@ -94,7 +94,7 @@ pub(crate) fn command(words: &[&str]) -> Option<Command> {
                 "declined" => Outcome::Declined { reason: Reason::parse("no funds").expect("a reason") },
                 _ => Outcome::Refused { reason: Reason::parse("not possible").expect("a reason") },
             },
-            callback: after("report").map(|id| CallbackId::parse(id).expect("an id")),
+            callback: after("report").map(|id| ProviderEvent::parse(id).expect("an id")),
         },
         "park" => Command::ParkPayment {
             id: payment(words[1]),

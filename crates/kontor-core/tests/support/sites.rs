@@ -127,6 +127,12 @@ pub(crate) fn shared_rows(tables: &Tables) -> Vec<(Table, Bytes, Vec<u8>)> {
         "gtins",
         "index",
         "offers",
+        "customers",
+        "emails",
+        "orders",
+        "timeline",
+        "order_numbers",
+        "order_lists",
     ];
     let rows = tables.rows.iter().filter(|((table, _), _)| names.contains(&table.name()));
     let rows = rows.map(|((table, key), value)| (*table, key.clone(), value.to_vec()));

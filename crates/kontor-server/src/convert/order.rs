@@ -17,6 +17,7 @@ use kontor_core::time::SiteTime;
 use kontor_site::reader::{CartNow, LineNow, OrderNow, TimelineAt};
 
 use super::{deadline, reservation_line, time};
+use crate::personal::Personal;
 use crate::problem::Problem;
 
 /// A cart's id, with the site that alone knows it.
@@ -40,12 +41,13 @@ fn times(price: i64, quantity: u64, currency: Currency) -> Option<Money> {
 
 /// A cart as its buyer is shown it; `token` only when it is opened.
 pub(crate) fn cart(
+    personal: &Personal,
     now: &CartNow,
     site: &SiteId,
     position: Position,
     token: Option<String>,
 ) -> Result<wire::Cart, Problem> {
-    let CartNow { id, cart, lines, missing, hold, is_hold_over } = now;
+    let CartNow { id, cart, lines, missing, hold, is_hold_over, has_email } = now;
     let currency = cart.currency;
     let (status, order_id, merged_into) = match cart.status {
         CartStatus::Open => (wire::CartStatus::Open, None, None),
@@ -56,7 +58,7 @@ pub(crate) fn cart(
     let mut warnings = Vec::new();
     if cart.status == CartStatus::Open {
         let warned = [
-            (cart.contact.email.is_none(), WarningCode::NoEmail, "no e-mail address is known of the buyer"),
+            (!has_email, WarningCode::NoEmail, "no e-mail address is known of the buyer"),
             (cart.contact.ship_to.is_none(), WarningCode::NoShipTo, "it is not known where the goods go"),
             (*is_hold_over, WarningCode::HoldExpired, "its units are not held any more"),
         ];
@@ -71,6 +73,7 @@ pub(crate) fn cart(
         market: cart.market.as_ref().map(ToString::to_string),
         location: cart.location.as_ref().map(ToString::to_string),
         customer_id: cart.customer.map(|id| id.to_string()),
+        contact: personal.show_contact(&cart.contact)?,
         lines: lines.iter().map(|line| cart_line(line, currency)).collect(),
         amounts: amounts(&cart.amounts, currency),
         total: cart.total().map(|total| money(total, currency)),
@@ -119,7 +122,7 @@ fn amounts(amounts: &[Amount], currency: Currency) -> Vec<wire::Amount> {
 }
 
 /// An order as it is now.
-pub(crate) fn order(now: &OrderNow, position: Position) -> Result<order::Order, Problem> {
+pub(crate) fn order(personal: &Personal, now: &OrderNow, position: Position) -> Result<order::Order, Problem> {
     let OrderNow { id, site, order, reservation, payments } = now;
     let money = |amount| money(amount, order.currency);
     let held = reservation.as_ref().filter(|held| held.status == ReservationStatus::Held);
@@ -134,6 +137,7 @@ pub(crate) fn order(now: &OrderNow, position: Position) -> Result<order::Order, 
         payment_status: payment_of_order(order.payment_status),
         fulfillment_status: fulfillment(order.fulfillment_status),
         customer_id: order.customer.map(|id| id.to_string()),
+        contact: personal.show_contact(&order.contact)?,
         currency: order.currency.to_string(),
         market: order.market.as_ref().map(ToString::to_string),
         lines: order.lines.iter().map(|line| order_line(line, order.currency)).collect::<Result<_, _>>()?,

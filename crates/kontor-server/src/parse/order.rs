@@ -6,7 +6,7 @@ use kontor_api::order::ReturnLine as WireReturn;
 use kontor_api::payment::Capture as WireCapture;
 use kontor_core::cart::{Amount, AmountKind, LineChange};
 use kontor_core::command::ReturnLine;
-use kontor_core::id::{CartId, CustomerId, LocationId, OrderId, PaymentId, SiteId, Sku};
+use kontor_core::id::{CartId, LocationId, OrderId, PaymentId, SiteId, Sku};
 use kontor_core::limits::{AMOUNTS_MAX, LINES_MAX};
 use kontor_core::money::{Currency, Money};
 use kontor_core::payment::record::Capture;
@@ -46,11 +46,6 @@ pub(crate) fn order_name(pointer: &str, text: &str) -> Result<OrderName, Problem
 /// A payment's id.
 pub(crate) fn payment_id(pointer: &str, text: &str) -> Result<PaymentId, Problem> {
     PaymentId::parse(text).map_err(|_| Problem::invalid(pointer, "a payment id is pay_, a UUID, _ and a number"))
-}
-
-/// A customer's id.
-pub(crate) fn customer_id(pointer: &str, text: &str) -> Result<CustomerId, Problem> {
-    CustomerId::parse(text).map_err(|_| Problem::invalid(pointer, "a customer id is cus_ and a UUID"))
 }
 
 /// Minor units of a currency, from 0.

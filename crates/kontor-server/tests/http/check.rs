@@ -1,6 +1,7 @@
 //! How every test asks: requests written as they are sent, against a site in memory.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +14,7 @@ use kontor_server::demo::Demo;
 use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options, router};
 use kontor_site::Site;
+use kontor_site::persons::Persons;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -180,6 +182,8 @@ pub(crate) fn options(site: &Site, limits: Limits) -> Options {
         address: "http://127.0.0.1:8080".into(),
         links: Links::new().0,
         demo: None,
+        payments: None,
+        persons: Arc::new(Persons::in_memory(site)),
     }
 }
 

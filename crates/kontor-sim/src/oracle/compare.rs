@@ -31,6 +31,7 @@ impl Oracle {
             }
         }
         self.compare_reservations(rows)?;
+        self.compare_transfers(rows)?;
         self.compare_catalog(rows)
     }
 

@@ -9,6 +9,7 @@ mod effects;
 mod objections;
 mod others;
 pub(crate) mod shop;
+pub(crate) mod transfers;
 
 use std::collections::BTreeMap;
 
@@ -255,6 +256,9 @@ impl Oracle {
 
     /// What the site does for itself: starting days, ending holds that are due.
     fn book_own(&mut self, entry: &Entry, booked: Booked, touched: &mut Vec<ShelfKey>) -> Kept {
+        if let Some(Event::TransferAnswered { .. } | Event::TransferSaid { .. }) = entry.events.last() {
+            return self.tends(entry, booked, touched);
+        }
         for event in &entry.events {
             match event {
                 Event::DayStarted { day } => {
@@ -306,16 +310,24 @@ impl Oracle {
         let Some((told, freed)) = entry.events.split_last() else {
             return Err(broken("an entry says what happened", "events", entry));
         };
-        for ended in freed {
+        let is_transfer = is_transfer(&request.command);
+        let is_freed =
+            |event: &&Event| matches!(event, Event::ReservationEnded { status: ReservationStatus::Expired, .. });
+        for ended in freed.iter().filter(|event| !is_transfer || is_freed(event)) {
             self.hold_ran_out(ended, booked, touched)?;
         }
         if is_common(&request.command) {
             return Ok(());
         }
+        self.receives_once(&request.command)?;
         let objections = self.shop.objections(&self.site, &request.command, booked.at);
         if !objections.is_empty() {
             let found = format!("done: {:?}", request.command);
             return Err(broken("what must be refused is refused (nothing is sold twice)", objections, found));
+        }
+        if is_transfer {
+            let told: Vec<&Event> = entry.events.iter().filter(|event| !is_freed(event)).collect();
+            return self.transfer_booked(&request, &told, booked, touched);
         }
         let sales = if let Event::ReservationMade { lines, .. } = told { lines.as_slice() } else { &[] };
         let is_elsewhere = |line: &&ReservationLine| self.shop.home_elsewhere(&line.location).is_some();
@@ -396,6 +408,17 @@ fn is_common(command: &Command) -> bool {
         Command::DescribeSite { .. } => true,
         _ => false,
     }
+}
+
+/// Whether the command is about a transfer, which takes more than one event to tell.
+fn is_transfer(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::AskTransfer { .. }
+            | Command::WithdrawTransfer { .. }
+            | Command::DispatchTransfer { .. }
+            | Command::ReceiveTransfer { .. }
+    )
 }
 
 /// What a refusal says of this site alone: whether others hold units is their business.

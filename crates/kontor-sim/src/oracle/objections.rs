@@ -41,12 +41,12 @@ impl Shop {
                     }
                 }
             }
-            // No client of these worlds asks for transfers; what sites tell themselves is judged by its events.
             Command::AskTransfer { .. }
             | Command::WithdrawTransfer { .. }
             | Command::DispatchTransfer { .. }
-            | Command::ReceiveTransfer { .. }
-            | Command::TendOffer { .. } => {}
+            | Command::ReceiveTransfer { .. } => self.objections_to_transfer(site, command, now, &mut found),
+            // What sites tell themselves is judged by its events.
+            Command::TendOffer { .. } => {}
             Command::OpenLocation { id, .. } => {
                 if self.locations.contains_key(id) {
                     found.push(exists("location", id));
@@ -72,6 +72,7 @@ impl Shop {
                 }
             }
             Command::Ship { reservation, lines, note } => {
+                self.held_for_transfer(site, *reservation, &mut found);
                 self.used(MovementKind::Ship, note, &mut found);
                 let lines = lines.as_ref().map(|lines| summed(lines));
                 self.not_to_ship(*reservation, lines, &mut found);
@@ -120,9 +121,13 @@ impl Shop {
             }
             Command::Extend { id, hold_ms } => {
                 out_of_bounds(*hold_ms, &mut found);
+                self.held_for_transfer(site, *id, &mut found);
                 self.not_live(*id, now, &mut found);
             }
-            Command::Commit { id } | Command::Release { id } => self.not_live(*id, now, &mut found),
+            Command::Commit { id } | Command::Release { id } => {
+                self.held_for_transfer(site, *id, &mut found);
+                self.not_live(*id, now, &mut found);
+            }
             Command::CreateKey { id, .. } => {
                 if self.keys.contains(id) {
                     found.push(exists("key", id));

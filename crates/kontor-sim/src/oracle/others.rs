@@ -7,6 +7,7 @@ use kontor_core::id::SiteId;
 use kontor_core::limits::QUOTA_ASK_MS;
 use kontor_core::movement::MovementKind;
 use kontor_core::reservation::{ReservationLine, ReservationStatus};
+use kontor_core::time::SiteTime;
 
 use super::effects::Booked;
 use super::objections::signed;
@@ -23,7 +24,7 @@ impl Oracle {
             }
             other.seq = *number;
             let group = group::decode(bytes).map_err(|error| broken("a group can be read", "a group", error))?;
-            group.entries.iter().for_each(|entry| other.read(entry));
+            group.entries.iter().for_each(|entry| other.read(entry, group.header.time));
         }
         same("a journal is folded as far as it was kept", &seq, &other.seq)
     }
@@ -77,8 +78,9 @@ impl Oracle {
 }
 
 impl Other {
-    fn read(&mut self, entry: &Entry) {
+    fn read(&mut self, entry: &Entry, at: SiteTime) {
         for event in &entry.events {
+            self.shop.hear_of_transfer(event, at);
             match event {
                 Event::ProductEdited(edited) if !edited.id.as_str().starts_with("common-") => {
                     self.shop.edit(&edited.id, &edited.edit);

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kontor_core::command::{Command, Line};
-use kontor_core::id::{LocationId, Owner, Position, ProductId, ReservationId, SiteId, Sku};
+use kontor_core::id::{LocationId, OfferId, Owner, Position, ProductId, ReservationId, SiteId, Sku};
 use kontor_core::movement::MovementKind;
+use kontor_core::offer::{Answered, Asked};
 use kontor_core::product::{Policy, Selling, Status};
 use kontor_core::reservation::ReservationStatus;
 use kontor_core::text::{Reference, Title};
@@ -35,6 +36,10 @@ pub(crate) struct Shop {
     pub(crate) day: u64,
     /// Units of shelves that were given to other sites, declined, and asked of them.
     pub(crate) dealings: BTreeMap<ShelfKey, Dealings>,
+    /// Units that this site has asked to be brought, and what it has said of that last.
+    pub(crate) transfers: BTreeMap<OfferId, Asked>,
+    /// What it has answered last to those who asked it for units.
+    pub(crate) answers: BTreeMap<(OfferId, SiteId), Answered>,
     /// What was read of other sites.
     pub(crate) others: BTreeMap<SiteId, Other>,
 }

@@ -16,7 +16,7 @@ use crate::oracle::{Kept, broken, same};
 use crate::world::World;
 
 /// Tables whose rows are equal wherever as much has been read. Of `sites` the day is its own business.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 14] = [
     "products",
     "claims",
     "catalog",
@@ -30,6 +30,7 @@ const SHARED: [&str; 13] = [
     "revisions",
     "gtins",
     "index",
+    "offers",
 ];
 
 impl Sites {

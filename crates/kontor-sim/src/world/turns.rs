@@ -1,6 +1,7 @@
 //! Turns for the worse: what goes wrong at one site, drawn from the seed of the site and the number of the
 //! turn alone.
 
+use kontor_core::reservation::ReservationStatus;
 use kontor_storage::journal::memory::SyncFault;
 
 use super::{Next, World};
@@ -12,6 +13,14 @@ use crate::weather::{DAY_US, Turn};
 /// Crowds of holds in one world. The oracle adds up every hold for every question, so they are what
 /// takes long.
 const HOARDS_MAX: u64 = 2;
+
+/// Holds, and what is about to happen, beyond which no other crowd comes. One command ends so many due holds at
+/// most; of two crowds it refuses what the timer frees a moment later, and the oracle counts all as free.
+const CROWD: usize = 250;
+
+/// How long a disk is full at most. A site that has something to do for itself tries again every second, and
+/// some thousand times show what a million would.
+const DISK_FULL_US_MAX: u64 = 2 * 3_600_000_000;
 
 /// By how much a clock is wrong that somebody sets to the wrong time zone, and later back.
 pub(super) const CLOCK_HOUR_MS: i64 = 3_600_000;
@@ -43,7 +52,7 @@ impl World {
             Turn::DiskFull => {
                 self.figures.disk_full += 1;
                 self.set_disk_full(true);
-                self.after(while_us, Next::DiskHasRoom);
+                self.after(while_us.min(DISK_FULL_US_MAX), Next::DiskHasRoom);
             }
             Turn::DiskSlow => {
                 self.figures.disk_slow += 1;
@@ -74,7 +83,7 @@ impl World {
                     self.wake(client, soon);
                 }
             }
-            Turn::Hoard if self.figures.hoards == HOARDS_MAX => {}
+            Turn::Hoard if self.figures.hoards == HOARDS_MAX || self.is_crowded() => {}
             Turn::Hoard => {
                 self.figures.hoards += 1;
                 let client = usize::try_from(chance.within(0..self.clients.len() as u64)).unwrap_or(0);
@@ -92,6 +101,12 @@ impl World {
                 }
             }
         }
+    }
+
+    fn is_crowded(&self) -> bool {
+        let holds = self.oracle.shop().reservations.values();
+        let held = holds.filter(|hold| hold.status == ReservationStatus::Held).count();
+        held + self.coming.len() > CROWD
     }
 
     fn crash(&mut self, mean_down_us: u64, chance: &mut Chance) {

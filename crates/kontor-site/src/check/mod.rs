@@ -11,6 +11,7 @@
 //! Memory stays bounded whatever the size of the journal: everything remembered is a row.
 
 mod entry;
+mod orders;
 mod others;
 mod rows;
 mod tables;
@@ -62,13 +63,17 @@ pub enum Rule {
     Claims,
     /// Products are found by what they are.
     Index,
+    /// Orders are what their lines, units and payments say.
+    Orders,
+    /// Payments are asked for until it is known what came of it.
+    Payments,
     /// The tables on disk are what the journal folds to.
     Tables,
 }
 
 impl Rule {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Chain,
         Self::Order,
         Self::Fold,
@@ -87,6 +92,8 @@ impl Rule {
         Self::Catalog,
         Self::Claims,
         Self::Index,
+        Self::Orders,
+        Self::Payments,
         Self::Tables,
     ];
 
@@ -111,6 +118,8 @@ impl Rule {
             Self::Catalog => "catalog",
             Self::Claims => "claims",
             Self::Index => "index",
+            Self::Orders => "orders",
+            Self::Payments => "payments",
             Self::Tables => "tables",
         }
     }
@@ -136,6 +145,8 @@ impl Rule {
             Self::Catalog => "products and SKUs are what their edits add up to (products, SKUs)",
             Self::Claims => "a SKU is claimed by the products that use it (claims, variants)",
             Self::Index => "products are found by what they are, and by nothing else (rows of the index)",
+            Self::Orders => "orders are what their lines, units and payments add up to (orders)",
+            Self::Payments => "payments are asked for until it is known what came of it (payments)",
             Self::Tables => "the tables on disk are what the journal folds to (rows)",
         }
     }

@@ -26,7 +26,8 @@ pub fn rows(rows: &dyn View, here: &SiteId, report: &mut Report) -> Result<(), V
     look.ledger(report)?;
     look.promises(report)?;
     look.reservations(report)?;
-    look.deadlines(report)
+    look.deadlines(report)?;
+    super::orders::orders(rows, here, report)
 }
 
 struct Look<'l> {
@@ -370,7 +371,7 @@ fn item(parts: &mut KeyParts<'_>) -> Option<(Sku, LocationId)> {
     Some((sku, LocationId::parse(parts.text()?).ok()?))
 }
 
-fn each(
+pub(super) fn each(
     rows: &dyn View,
     table: Table,
     mut look: impl FnMut(&[u8], &[u8]) -> Result<(), ViewError>,
@@ -379,7 +380,7 @@ fn each(
 }
 
 /// Looks at the rows whose keys begin with a prefix until told to stop; how many there were.
-fn within(
+pub(super) fn within(
     rows: &dyn View,
     table: Table,
     prefix: &Key,
@@ -396,6 +397,6 @@ fn within(
     result.map(|_| count)
 }
 
-fn part<T>(part: Option<T>, table: &'static str) -> Result<T, ViewError> {
+pub(super) fn part<T>(part: Option<T>, table: &'static str) -> Result<T, ViewError> {
     part.ok_or_else(|| ViewError { table, why: "a key is damaged".into() })
 }

@@ -7,6 +7,7 @@
 //! journal/peers/<site>/<term>/   what was read of the journals of other sites
 //! archive/<term>/   older segments, which may be on another, cheaper disk; archive/peers as well
 //! tables/           a cache; may be deleted while nothing runs
+//! keys/             what may be destroyed; in no backup of the directory, see [`crate::keys`]
 //! ```
 //!
 //! A directory that was copied does not start: two sites that continue one journal would each promise

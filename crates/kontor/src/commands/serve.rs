@@ -9,9 +9,12 @@ use anyhow::{Context as _, bail};
 use kontor_core::command::{Command, Request};
 use kontor_core::id::{Actor, RequestId, SiteId};
 use kontor_core::site::SiteKind;
+use kontor_payments::secret::Secret;
+use kontor_payments::settings::Secrets;
 use kontor_server::links::Links;
-use kontor_server::{Access, Limits, Options};
+use kontor_server::{Access, Limits, Options, Payments};
 use kontor_site::clock::Stopwatch;
+use kontor_site::persons::Persons;
 use kontor_site::{Settings, Site};
 use kontor_storage::journal::local::LocalOptions;
 use kontor_storage::tables::TablesOptions;
@@ -22,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{Config, ServeArgs};
 use crate::peers::Peers;
 use crate::telemetry::{self, Logs};
-use crate::{print, sample};
+use crate::{master_key, print, sample};
 
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::resolve(args)?;
@@ -44,6 +47,7 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     // The address is taken first: a taken port is told before the journal is touched.
     let listener = listen(config.listen).await?;
     let site = open(&config)?;
+    let persons = Arc::new(persons(&config, &site)?);
     let is_store = be_a_store(&config, &site).await?;
     let mut access = Access::new(&site, config.admin_key.clone())?;
     if !access.has_key() {
@@ -77,7 +81,9 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
 
     let driven = tokio::spawn(peers.run(config.join.clone(), wishes));
     let version = env!("CARGO_PKG_VERSION");
-    let options = Options { access, limits, metrics: Some(metrics), version, address: advertised, links, demo: None };
+    let payments = Some(payments(&config)?);
+    let (metrics, address) = (Some(metrics), advertised);
+    let options = Options { access, limits, metrics, version, address, links, demo: None, payments, persons };
     let stopping = site.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -140,6 +146,15 @@ fn limits(config: &Config, files: u64) -> Limits {
     limits
 }
 
+/// Where payments are made.
+fn payments(config: &Config) -> anyhow::Result<Payments> {
+    let secret = |text: &Option<String>| text.clone().and_then(Secret::new);
+    let webhooks = config.payment_webhook_secret.iter().filter_map(|text| Secret::new(text.as_str())).collect();
+    let secrets = Secrets { key: secret(&config.payment_secret_key), webhooks };
+    let chosen = config.payments.choose(&secrets, Payments::now()).context("payments cannot be made like this")?;
+    Ok(Payments::new(chosen, &secrets))
+}
+
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
@@ -168,6 +183,12 @@ fn open(config: &Config) -> anyhow::Result<Site> {
     print::progress("");
     tracing::info!(site.id = %site.id(), term = site.term(), seconds = watch.seconds(), "The site is open");
     Ok(site)
+}
+
+/// The keys of the persons that the site has met.
+fn persons(config: &Config, site: &Site) -> anyhow::Result<Persons> {
+    let master = master_key::of(config)?;
+    Persons::open(site, &config.data, master).context("the keys of persons cannot be used")
 }
 
 /// Whether the site is a store. It becomes one, with its first entry as a rule, when it is told so, and stays one.

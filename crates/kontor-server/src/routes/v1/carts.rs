@@ -13,21 +13,24 @@ use kontor_api::payment::Capture;
 use kontor_core::cart::{CartDetails, LineChange};
 use kontor_core::command::Command;
 use kontor_core::event::Event;
-use kontor_core::id::{CartId, LocationId, OrderId, SiteId, Sku};
+use kontor_core::id::{CartId, CustomerId, LocationId, OrderId, Sku};
 use kontor_core::limits::ORDER_HOLD_MS_DEFAULT;
 use kontor_core::money::Currency;
 use kontor_core::payment::call::MethodToken;
+use kontor_core::person::Sealed;
 use kontor_core::product::text::MarketId;
 use kontor_core::refusal::Refusal;
+use kontor_site::Answer;
 use kontor_site::reader::Reader;
 
 use super::orders::{self, settled};
-use super::{Told, Written, expect_event, json, put, read_and_tell, refused_edit, submit, write_and_read};
+use super::{Told, Written, expect_event, json, put, read_and_tell, refused_edit, submit};
 use crate::access::fresh_token;
 use crate::app::App;
 use crate::extract::{Admin, Named, Nothing, Params, Shopper};
 use crate::forward::{elsewhere, owned_by};
 use crate::idempotency::{Asked, Shopped};
+use crate::personal::Personal;
 use crate::problem::Problem;
 use crate::{convert, parse};
 
@@ -43,7 +46,7 @@ use crate::{convert, parse};
 )]
 pub(crate) async fn open(State(app): State<App>, posted: Shopped<OpenCart>) -> Result<Response, Problem> {
     let Shopped { body, asked, shopper } = posted;
-    let OpenCart { id, currency, market, location, customer_id, amounts, lines } = body;
+    let OpenCart { id, currency, market, location, customer_id, contact, amounts, lines } = body;
     if customer_id.is_some() {
         shopper.needs_key("a customer")?;
     }
@@ -52,26 +55,31 @@ pub(crate) async fn open(State(app): State<App>, posted: Shopped<OpenCart>) -> R
     }
     let currency = parse::at("/currency", Currency::parse(&currency))?;
     let id = id.map(|id| new_id(&app, &id)).transpose()?;
-    let customer = customer_id.map(|id| parse::order::customer_id("/customer_id", &id)).transpose()?;
-    let details = CartDetails {
-        customer,
-        amounts: amounts.map(|amounts| parse::order::amounts(amounts, currency)).transpose()?,
-        location: parse::optional("/location", location, LocationId::parse)?.map(Some),
-        ..CartDetails::default()
-    };
+    let customer = customer_id.map(|id| parse::person::customer_id("/customer_id", &id)).transpose()?;
+    let amounts = amounts.map(|amounts| parse::order::amounts(amounts, currency)).transpose()?;
+    let location = parse::optional("/location", location, LocationId::parse)?.map(Some);
     let market = parse::optional("/market", market, MarketId::parse)?;
     let lines = added(&shopper, lines.unwrap_or_default(), currency)?;
+    let contact = contact.map(|contact| parse::person::contact("/contact", contact)).transpose()?;
+    let buyer = Buyer::of(customer, None);
+    let contact = app.personal.seal_contact(buyer.person, &contact.unwrap_or_default()).await?;
+    let details = CartDetails { customer, contact, amounts, location };
     let (token, digest) = fresh_token();
     let command = Command::OpenCart { id, token: digest, currency, market, details: Box::new(details), lines };
-    let here = app.site.id().clone();
-    write_and_read(&app, &asked, command, move |reader, answer| {
+    let keys = app.clone();
+    let written = buyer.keep(&app, submit(&app, &asked, command).await).await?;
+    let answer = match written {
+        Written::Here(answer) => answer,
+        Written::Answered(response) => return Ok(response),
+    };
+    read_and_tell(&app, answer, move |reader, answer| {
         let id = expect_event(answer, |event| match event {
             Event::CartOpened { id, .. } => Some(*id),
             _ => None,
         })?;
         // The token of the first time is known to nobody but its caller.
         let token = Some(token).filter(|_| !answer.replayed);
-        let cart = shown(reader, &here, id, token)?;
+        let cart = shown(&keys, reader, id, token)?;
         let (revision, path) = (cart.revision, path::with(path::CART, &[&cart.id]));
         Ok(Told::created(cart).revision(Some(revision)).path(path))
     })
@@ -95,8 +103,8 @@ pub(crate) async fn read(
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
     let id = own(&app, &shopper, &id)?;
-    let here = app.site.id().clone();
-    let cart = app.read(move |reader| shown(reader, &here, id, None)).await?;
+    let keys = app.clone();
+    let cart = app.read(move |reader| shown(&keys, reader, id, None)).await?;
     let mut response = json(StatusCode::OK, &cart)?;
     put(&mut response, header::ETAG, &format!("\"{}\"", cart.revision));
     Ok(response)
@@ -199,7 +207,7 @@ pub(crate) async fn edit(
     Named(id): Named<String>,
     posted: Shopped<ChangeCart>,
 ) -> Result<Response, Problem> {
-    let Shopped { body: ChangeCart { customer_id, amounts, location }, asked, shopper } = posted;
+    let Shopped { body: ChangeCart { customer_id, contact, amounts, location }, asked, shopper } = posted;
     let id = match own(&app, &shopper, &id) {
         Ok(id) => id,
         Err(problem) => return elsewhere(&app, &asked, problem).await,
@@ -210,16 +218,29 @@ pub(crate) async fn edit(
     if amounts.is_some() {
         shopper.needs_key("an amount")?;
     }
-    let currency = currency(&app, id)?;
+    let cart = app.site.read().cart(id)?.ok_or(Refusal::UnknownCart { cart: id })?;
     let location = location.map(|location| parse::optional("/location", location, LocationId::parse)).transpose()?;
-    let details = CartDetails {
-        customer: customer_id.map(|id| parse::order::customer_id("/customer_id", &id)).transpose()?,
-        amounts: amounts.map(|amounts| parse::order::amounts(amounts, currency)).transpose()?,
-        location,
-        ..CartDetails::default()
+    let customer = customer_id.map(|id| parse::person::customer_id("/customer_id", &id)).transpose()?;
+    let amounts = amounts.map(|amounts| parse::order::amounts(amounts, cart.currency)).transpose()?;
+    let given = contact.map(|contact| parse::person::contact("/contact", contact)).transpose()?.unwrap_or_default();
+    let before = cart.contact.fields().next().map(Sealed::person);
+    let buyer = Buyer::of(customer.or(cart.customer), before);
+    let given = if before.is_some_and(|before| before != buyer.person) {
+        // What was sealed for a guest is the customer's from now on, and goes when the customer is erased.
+        app.personal.complete_contact(given, &cart.contact)?
+    } else {
+        given
     };
+    let contact = app.personal.seal_contact(buyer.person, &given).await?;
+    let details = CartDetails { customer, contact, amounts, location };
     let expected = asked.expected_if_said()?;
-    change(&app, &asked, id, Vec::new(), details, expected).await
+    let command = Command::ChangeCart { id, lines: Vec::new(), details: Box::new(details), expected };
+    let written = buyer.keep(&app, submit(&app, &asked, command).await).await;
+    let current = || shown(&app, &app.site.read(), id, None).map(Some);
+    match written.map_err(|problem| refused_edit(problem, expected, current))? {
+        Written::Here(answer) => tell(&app, answer, id).await,
+        Written::Answered(response) => Ok(response),
+    }
 }
 
 /// Accept the prices of a cart
@@ -323,8 +344,9 @@ pub(crate) async fn check_out(
         Written::Answered(response) => return Ok(response),
     };
     settled(&app, &asked, &shopper, order, wait).await.map_err(Problem::after_write)?;
+    let keys = app.clone();
     read_and_tell(&app, answer, move |reader, answer| {
-        let order = orders::shown(reader, order)?;
+        let order = orders::shown(&keys, reader, order)?;
         let path = path::with(path::ORDER, &[&order.id]);
         let is_new = answer.events.iter().any(|event| matches!(event, Event::OrderPlaced { .. }));
         Ok(Told::made(is_new, order).path(path))
@@ -346,14 +368,14 @@ pub(crate) async fn of_customer(
     Named(id): Named<String>,
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    let customer = parse::order::customer_id("id", &id)?;
-    let here = app.site.id().clone();
+    let customer = parse::person::customer_id("id", &id)?;
+    let keys = app.clone();
     let page = app.read(move |reader| -> Result<Page<Cart>, Problem> {
-        if !reader.is_customer(customer)? {
+        if reader.customer(customer)?.is_none() {
             return Err(Refusal::UnknownCustomer { customer }.into());
         }
         let carts = reader.carts_of(customer)?.into_iter();
-        let items = carts.map(|id| shown(reader, &here, id, None)).collect::<Result<_, _>>()?;
+        let items = carts.map(|id| shown(&keys, reader, id, None)).collect::<Result<_, _>>()?;
         Ok(Page { items, next_page_token: None })
     });
     json(StatusCode::OK, &page.await?)
@@ -402,26 +424,59 @@ async fn change(
 ) -> Result<Response, Problem> {
     let command = Command::ChangeCart { id, lines, details: Box::new(details), expected };
     let changed = changed(app, asked, id, command).await;
-    let current = || app.site.read().cart_now(id)?.map(|now| told(app, &now)).transpose();
+    let current = || shown(app, &app.site.read(), id, None).map(Some);
     changed.map_err(|problem| refused_edit(problem, expected, current))
-}
-
-fn told(app: &App, now: &kontor_site::reader::CartNow) -> Result<Cart, Problem> {
-    convert::order::cart(now, app.site.id(), app.site.read().position()?, None)
 }
 
 /// Changes a cart, and answers it as it is then.
 async fn changed(app: &App, asked: &Asked, id: CartId, command: Command) -> Result<Response, Problem> {
-    let here = app.site.id().clone();
-    write_and_read(app, asked, command, move |reader, _| {
-        let cart = shown(reader, &here, id, None)?;
+    match submit(app, asked, command).await? {
+        Written::Here(answer) => tell(app, answer, id).await,
+        Written::Answered(response) => Ok(response),
+    }
+}
+
+async fn tell(app: &App, answer: Answer, id: CartId) -> Result<Response, Problem> {
+    let keys = app.clone();
+    read_and_tell(app, answer, move |reader, _| {
+        let cart = shown(&keys, reader, id, None)?;
         let revision = cart.revision;
         Ok(Told::changed(cart).revision(Some(revision)))
     })
     .await
 }
 
-fn shown(reader: &Reader, here: &SiteId, id: CartId, token: Option<String>) -> Result<Cart, Problem> {
+/// For whom what is known of a buyer is sealed.
+struct Buyer {
+    person: CustomerId,
+    /// Nobody has heard of the person yet.
+    is_new: bool,
+}
+
+impl Buyer {
+    /// The customer, else whoever was told of before, else a guest of whom nothing is known yet.
+    fn of(customer: Option<CustomerId>, before: Option<CustomerId>) -> Self {
+        match customer.or(before) {
+            Some(person) => Self { person, is_new: false },
+            None => Self { person: Personal::fresh_person(), is_new: true },
+        }
+    }
+
+    /// Keeps the key of a guest only where something is, or may be, sealed under it.
+    async fn keep(&self, app: &App, written: Result<Written, Problem>) -> Result<Written, Problem> {
+        let is_kept = match &written {
+            Ok(Written::Here(answer)) => !answer.replayed,
+            Ok(Written::Answered(_)) => false,
+            Err(problem) => !problem.code().has_no_side_effects(),
+        };
+        if self.is_new && !is_kept {
+            app.personal.take_back(self.person).await;
+        }
+        written
+    }
+}
+
+fn shown(app: &App, reader: &Reader, id: CartId, token: Option<String>) -> Result<Cart, Problem> {
     let now = reader.cart_now(id)?.ok_or(Refusal::UnknownCart { cart: id })?;
-    convert::order::cart(&now, here, reader.position()?, token)
+    convert::order::cart(&app.personal, &now, app.site.id(), reader.position()?, token)
 }

@@ -9,6 +9,7 @@ pub(crate) mod listings;
 pub(crate) mod locations;
 pub(crate) mod movements;
 pub(crate) mod orders;
+pub(crate) mod payment_provider;
 pub(crate) mod payments;
 pub(crate) mod products;
 pub(crate) mod reservations;

@@ -66,8 +66,9 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let OrderParams { customer_id, status, page_size: size, page_token } = params;
     let size = page_size(size)?;
-    let customer = customer_id.map(|id| parse::order::customer_id("customer_id", &id)).transpose()?;
+    let customer = customer_id.map(|id| parse::person::customer_id("customer_id", &id)).transpose()?;
     let status = status.map(core_status);
+    let keys = app.clone();
     app.read(move |reader| {
         let of_customer = customer.map(|id| id.to_string());
         let of_status = status.map(OrderStatus::word);
@@ -81,8 +82,10 @@ pub(crate) async fn list(
         };
         let Orders { orders, next } = reader.orders(of, filter, after.as_ref(), size)?;
         let position = reader.position()?;
-        let items: Vec<Order> =
-            orders.iter().map(|order| convert::order::order(order, position)).collect::<Result<_, _>>()?;
+        let items: Vec<Order> = orders
+            .iter()
+            .map(|order| convert::order::order(&keys.personal, order, position))
+            .collect::<Result<_, _>>()?;
         let query = [("customer_id", of_customer.as_deref()), ("status", of_status)];
         let next = next.map(|OrderPlace { placed_at, order, site }| format!("{}/{order}/{site}", placed_at.0));
         listed(&list, size, &query, items, next)
@@ -112,7 +115,8 @@ pub(crate) async fn read(
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
     let (id, _) = opened(&app, &shopper, &id)?;
-    let order = app.read(move |reader| shown(reader, id)).await?;
+    let keys = app.clone();
+    let order = app.read(move |reader| shown(&keys, reader, id)).await?;
     json(StatusCode::OK, &order)
 }
 
@@ -179,7 +183,8 @@ pub(crate) async fn pay(
         Written::Answered(response) => return Ok(response),
     };
     settled(&app, &asked, &shopper, id, wait).await.map_err(Problem::after_write)?;
-    read_and_tell(&app, answer, move |reader, _| shown(reader, id).map(Told::created)).await
+    let keys = app.clone();
+    read_and_tell(&app, answer, move |reader, _| shown(&keys, reader, id).map(Told::created)).await
 }
 
 /// Cancel an order
@@ -202,7 +207,8 @@ pub(crate) async fn cancel(
         Err(problem) => return elsewhere(&app, &asked, problem).await,
     };
     let command = Command::CancelOrder { id, reason: parse::optional("/reason", reason, Reason::parse)? };
-    write_and_read(&app, &asked, command, move |reader, _| shown(reader, id).map(Told::changed)).await
+    let keys = app.clone();
+    write_and_read(&app, &asked, command, move |reader, _| shown(&keys, reader, id).map(Told::changed)).await
 }
 
 /// Refund an order
@@ -228,7 +234,8 @@ pub(crate) async fn refund(
         lines: parse::order::returned(lines.unwrap_or_default())?,
         reason: parse::optional("/reason", reason, Reason::parse)?,
     };
-    write_and_read(&app, &asked, command, move |reader, _| shown(reader, id).map(Told::created)).await
+    let keys = app.clone();
+    write_and_read(&app, &asked, command, move |reader, _| shown(&keys, reader, id).map(Told::created)).await
 }
 
 /// Ship an order
@@ -250,7 +257,8 @@ pub(crate) async fn ship(
     let (id, order) = known(&app, &id)?;
     let lines = lines.map(parse::lines).transpose()?;
     let command = Command::Ship { reservation: order.reservation, lines, note: Note::default() };
-    write_and_read(&app, &asked, command, move |reader, _| shown(reader, id).map(Told::created)).await
+    let keys = app.clone();
+    write_and_read(&app, &asked, command, move |reader, _| shown(&keys, reader, id).map(Told::created)).await
 }
 
 /// Waits until a provider has said whether it sets the money of an order aside, until the time is over, or until
@@ -283,9 +291,9 @@ pub(crate) async fn settled(
 }
 
 /// An order as it is now.
-pub(crate) fn shown(reader: &Reader, id: OrderId) -> Result<Order, Problem> {
+pub(crate) fn shown(app: &App, reader: &Reader, id: OrderId) -> Result<Order, Problem> {
     let now = reader.order_now(id)?.ok_or(Refusal::UnknownOrder { order: id })?;
-    convert::order::order(&now, reader.position()?)
+    convert::order::order(&app.personal, &now, reader.position()?)
 }
 
 /// The order that a path names, if the caller may have it: with a key any, with a token that of its cart, at the

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -14,9 +15,12 @@ use kontor_core::command::{Command, Line};
 use kontor_core::id::{LocationId, SiteId};
 use kontor_core::refusal::Refusal;
 use kontor_core::text::{Reference, Title};
+use kontor_payments::settings::{Chosen, Secrets};
+use kontor_payments::simulated::{Simulated, Simulator};
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
-use kontor_server::{Access, DemoKeys, Limits, Options};
+use kontor_server::{Access, DemoKeys, Limits, Options, Payments};
+use kontor_site::persons::{MasterKey, Persons};
 use kontor_site::{NotDone, Settings, Site};
 use kontor_storage::journal::local::LocalOptions;
 use kontor_storage::tables::TablesOptions;
@@ -30,6 +34,9 @@ use super::gate;
 use crate::commands::serve::fresh_nonce;
 use crate::peers::Peers;
 use crate::sample::{self, Sample};
+
+/// Personal data of a demo is kept under this. It is made up, and known to everybody as well.
+const MASTER_KEY: [u8; 32] = *b"the master key of any kontordemo";
 
 /// Opens everything at each site of the demo, and is known to everybody.
 pub(crate) const KEY: &str = "demo-key-of-this-machine";
@@ -210,7 +217,9 @@ impl World {
             peers,
         )?;
         let peers = tokio::spawn(peers.run(None, wishes));
-        for (listener, port) in listeners.into_iter().zip(place.ports) {
+        let payments = simulated_payments();
+        let persons = Arc::new(Persons::open(&site, &network.data.join(place.site), MasterKey::new(MASTER_KEY))?);
+        for (number, (listener, port)) in listeners.into_iter().zip(place.ports).enumerate() {
             let access = access(&site, port.keys, network.peer_key)?;
             let options = Options {
                 access,
@@ -220,6 +229,9 @@ impl World {
                 address: address.clone(),
                 links: links.clone(),
                 demo: Some(network.demo.clone()),
+                // One worker for a site, however many doors it has.
+                payments: (number == 0).then(|| payments.clone()),
+                persons: persons.clone(),
             };
             let mut stop = self.stop.subscribe();
             self.servers.spawn(kontor_server::serve(listener, site.clone(), options, async move {
@@ -334,6 +346,12 @@ struct Network<'n> {
     peer_key: &'n str,
     data: &'n Path,
     offset: u16,
+}
+
+/// Payments that move no money.
+fn simulated_payments() -> Payments {
+    let simulator = Simulator::new(Simulated::new(0), Payments::now());
+    Payments::new(Chosen::Simulated(simulator), &Secrets::default())
 }
 
 /// Opens the journal and the tables of a site, on a thread that may wait for the disk.
