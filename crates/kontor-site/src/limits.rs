@@ -90,6 +90,7 @@ pub const PAYMENT_GIVE_UP_MS: u64 = 10 * 60_000;
 
 /// How long anything else is tried before it waits for a person.
 pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
+
 /// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
 /// mended meanwhile.
 pub const ERASURE_REST: Duration = Duration::from_secs(5);

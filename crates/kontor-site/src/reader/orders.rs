@@ -212,6 +212,11 @@ impl Reader {
         Ok(rows.into_iter().filter(|(of, _)| of == site.as_str()).map(|(_, row)| row).collect())
     }
 
+    /// One payment of this site.
+    pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError> {
+        row(&self.rows, &self.here, id)
+    }
+
     /// The payments of an order of this site, the first first.
     pub fn payments(&self, order: OrderId) -> Result<Vec<(PaymentId, Payment)>, ViewError> {
         let prefix = Payment::prefix(order);

@@ -1,19 +1,13 @@
 //! Payments, as those need them who ask providers.
 
-use kontor_core::id::PaymentId;
 use kontor_core::payment::call::Call;
-use kontor_core::payment::record::{Payment, Pending, parts};
+use kontor_core::payment::record::{Pending, parts};
 use kontor_core::record::Table;
-use kontor_core::view::{KeyRange, View as _, ViewError, row};
+use kontor_core::view::{KeyRange, View as _, ViewError};
 
 use super::Reader;
 
 impl Reader {
-    /// A payment of this site.
-    pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ViewError> {
-        row(&self.rows, &self.here, id)
-    }
-
     /// All calls to providers that are to be made by this site.
     pub fn payments_due(&self) -> Result<Vec<(Call, Pending)>, ViewError> {
         let mut ids = Vec::new();

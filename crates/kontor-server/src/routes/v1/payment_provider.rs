@@ -45,7 +45,7 @@ pub(crate) struct MonthSent {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {
     /// Given as `payment_method` when a cart is checked out.
-    #[schema(example = "card-4242-1")]
+    #[schema(example = "pm_card_visa")]
     payment_method: String,
 }
 
