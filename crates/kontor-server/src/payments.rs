@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::idempotency::Asked;
+use crate::ids;
 use crate::limits::{WORKER_FAILED_REST, WORKER_READS};
 use crate::problem::Problem;
 
@@ -95,7 +96,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
                 if let Err(trouble) = &result {
                     tracing::warn!(payment.id = %call.payment, "The {} of {} has not ended: {trouble}", call.operation, call.payment);
                 }
-                let told = calls.ended(clock::wall_ms(), &call, result, fastrand::u64(..));
+                let told = calls.ended(clock::wall_ms(), &call, result, ids::chance());
                 if let Some(command) = told {
                     tokio::spawn(tell(app.clone(), command));
                 }

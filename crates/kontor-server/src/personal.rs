@@ -161,7 +161,18 @@ impl Personal {
         })
     }
 
-    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
+    /// Fills in what was sealed before and is not given anew, to be sealed for somebody else.
+    pub(crate) fn complete_contact(&self, given: PlainContact, before: &Contact) -> Result<PlainContact, Problem> {
+        let Some(first) = before.fields().next() else { return Ok(given) };
+        let mut reading = self.reading(first.person())?;
+        let PlainContact { email, ship_to, bill_to } = given;
+        Ok(PlainContact {
+            email: email.or_else(|| reading.open(&place::CONTACT_EMAIL, before.email.as_ref())),
+            ship_to: ship_to.or_else(|| reading.open(&place::CONTACT_SHIP_TO, before.ship_to.as_ref())),
+            bill_to: bill_to.or_else(|| reading.open(&place::CONTACT_BILL_TO, before.bill_to.as_ref())),
+        })
+    }
+
     /// Shows where a buyer is reached.
     pub(crate) fn show_contact(&self, contact: &Contact) -> Result<wire::ContactShown, Problem> {
         // All of one person.

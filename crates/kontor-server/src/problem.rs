@@ -123,6 +123,11 @@ impl Problem {
         self.0.facts.get(name).and_then(Value::as_str)
     }
 
+    /// All facts.
+    pub(crate) fn facts(&self) -> &Map<String, Value> {
+        &self.0.facts
+    }
+
     /// The key that is to blame, if one is.
     pub(crate) fn refused(&self) -> Option<&Refused> {
         self.0.refused.as_ref()

@@ -25,6 +25,7 @@ pub(crate) fn email(pointer: &str, given: &str) -> Result<String, Problem> {
 }
 
 /// What somebody is called.
+#[allow(dead_code, reason = "customers have names")]
 pub(crate) fn name(pointer: &str, given: &str) -> Result<String, Problem> {
     text(|| pointer.to_owned(), given, PERSON_TEXT_CHARS_MAX)
 }

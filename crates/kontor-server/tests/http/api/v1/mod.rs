@@ -1,5 +1,6 @@
 mod access;
 mod bulk;
+mod carts;
 mod changes;
 mod customers;
 mod export;
@@ -9,6 +10,8 @@ mod jobs;
 mod listings;
 mod locations;
 mod movements;
+mod orders;
+mod payments;
 mod products;
 mod reservations;
 mod revisions;
