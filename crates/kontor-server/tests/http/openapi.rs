@@ -94,6 +94,8 @@ fn every_path_of_the_api_crate_is_documented_and_no_other() {
         PAYMENT,
         CAPTURE_PAYMENT,
         RESUME_PAYMENT,
+        PAYMENT_TOKENS,
+        PAYMENT_CALLBACKS,
         MOVEMENTS,
         CHANGES,
         REFUSALS,
@@ -149,7 +151,9 @@ async fn every_documented_operation_is_routed_and_the_document_is_served() {
             let seen = shop.ask(&format!("{} {path}", method.to_uppercase())).await;
             assert_ne!(seen.status, 405, "{method} {path}");
             assert!(seen.status != 404 || seen.code() != "not_found", "{method} {path}");
-            assert!(seen.status.as_u16() < 500, "{method} {path}: {}", seen.body);
+            // This site has no payment provider.
+            let is_unpaid = seen.status == 503 && seen.code() == "payment_unavailable";
+            assert!(seen.status.as_u16() < 500 || is_unpaid, "{method} {path}: {}", seen.body);
         }
     }
     assert_eq!(shop.ask("GET /api/v1/openapi.json").await.json(), document);
