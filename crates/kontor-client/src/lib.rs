@@ -2,11 +2,13 @@
 //!
 //! Plain HTTP: a Kontor site listens on loopback or behind a proxy that ends TLS.
 
+mod carts;
 mod client;
 mod error;
 mod jobs;
 mod lines;
 mod locations;
+mod orders;
 mod products;
 mod reservations;
 mod sites;
