@@ -431,10 +431,10 @@ mod tests {
         CreateCustomer "3a2dc905846e30f1e106d44016aef816" r#"{"id": "cus_1", "email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
         ChangeCustomer "5d182bd31c20fb7c17f1ebcd6c37095d" r#"{"email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
         EraseCustomer "501d5aeecd2aa660d2d9253ac8d6da83" r#"{"reason": "asked for it"}"#,
-        OpenCart "92fc534be1e787d14bb82dcc9dba5800" r#"{"id": "cart_1", "currency": "EUR", "market": "gb", "location": "berlin", "customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "company": "Kiln", "line1": "Long Lane 4", "line2": "2nd", "city": "Bristol", "postal_code": "BS1", "region": "Avon", "country": "GB", "phone": "1"}, "bill_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "shipping", "label": "Parcel", "amount": "4.90"}], "lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
+        OpenCart "c0b08eba917a730b3e5bc421f9912315" r#"{"id": "cart_1", "currency": "EUR", "market": "gb", "location": "berlin", "customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "company": "Kiln", "line1": "Long Lane 4", "line2": "2nd", "city": "Bristol", "postal_code": "BS1", "region": "Avon", "country": "GB", "phone": "1"}, "bill_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "shipping", "label": "Parcel", "amount": "4.90"}], "lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
         AddLines "67a7beba73b42ce539a968f10e3db552" r#"{"lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
         SetLine "18e5f35248186b363301def8a28c7642" r#"{"quantity": 2, "price": "1.00"}"#,
-        ChangeCart "63e41ef1d5347177bedcd88484a0ca22" r#"{"customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "discount", "label": "Friends", "amount": "-1.00"}], "location": null}"#,
+        ChangeCart "5762907aa3ab004d367bdc31ebac6019" r#"{"customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "discount", "label": "Friends", "amount": "-1.00"}], "location": null}"#,
         MergeCarts "b80ecbaf7e216328949965aed6915d09" r#"{"from": "cart_1", "from_token": "t"}"#,
         Checkout "b1c15a196f9b7f9e51c375426b1381ae" r#"{"payment_method": "pm_1", "capture": "manual", "hold_s": 60, "wait_s": 5}"#,
         PayOrder "f113985f24f0402727abecd220bec745" r#"{"method": "pm_1", "capture": "automatic", "wait_s": 5}"#,
@@ -450,9 +450,8 @@ mod tests {
         let document = openapi::complete(&router::routes().into_openapi());
         let operations = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
         // What only asks, and lines and journals, which say themselves what was done of them, have no key.
-        let unkeyed = ["read_products", "make_payment_token", "take_payment_callback"];
-        let is_keyed = |operation: &Value| operation["operationId"].as_str().is_some_and(|id| !unkeyed.contains(&id));
-        let keyed = operations.filter(|(_, operation)| is_keyed(operation));
+        let keyless = ["read_products", "make_payment_token", "take_payment_callback"];
+        let keyed = operations.filter(|(_, operation)| !keyless.map(Value::from).contains(&operation["operationId"]));
         let contents = keyed.filter_map(|(_, operation)| operation["requestBody"]["content"].as_object());
         let contents = contents
             .flatten()

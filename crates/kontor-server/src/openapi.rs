@@ -128,6 +128,9 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     if path == path::READYZ {
         statuses.insert(503);
     }
+    if path == path::PAYMENT_TOKENS {
+        statuses.insert(402);
+    }
     if path == path::CHANGES {
         statuses.extend([406, 503]);
     }

@@ -9,9 +9,11 @@ use kontor_core::command::ReturnLine;
 use kontor_core::id::{CartId, LocationId, OrderId, PaymentId, SiteId, Sku};
 use kontor_core::limits::{AMOUNTS_MAX, LINES_MAX};
 use kontor_core::money::{Currency, Money};
+use kontor_core::payment::call::MethodToken;
 use kontor_core::payment::record::Capture;
 use kontor_core::product::text::Name;
 use kontor_core::quantity::Quantity;
+use kontor_payments::card::CardNumber;
 use tokio::time::Duration;
 
 use super::{at, optional};
@@ -94,6 +96,15 @@ pub(crate) fn amounts(given: Vec<SetAmount>, currency: Currency) -> Result<Vec<A
     given.collect()
 }
 
+/// What is paid with. A card number is no token: it is refused without being repeated.
+pub(crate) fn method(pointer: &str, text: String) -> Result<MethodToken, Problem> {
+    if CardNumber::parse(&text).is_ok() {
+        let why = "this looks like a card number; exchange it for a token at POST /payments/tokens";
+        return Err(Problem::invalid(pointer, why));
+    }
+    at(pointer, MethodToken::parse(text))
+}
+
 /// When a payment is paid out.
 pub(crate) fn capture(given: Option<WireCapture>) -> Capture {
     match given {
@@ -153,6 +164,16 @@ mod tests {
         ] {
             assert_eq!(named(text), name, "{text}");
         }
+    }
+
+    #[test]
+    fn a_card_number_is_no_token_and_is_not_repeated() {
+        for number in ["4242424242424242", "4242 4242 4242 4242", "3782-822463-10005"] {
+            let problem = method("/method", number.to_owned()).unwrap_err();
+            assert_eq!(problem.pointers(), ["/method"]);
+            assert!(!problem.detail().contains(&number[..4]), "{}", problem.detail());
+        }
+        assert_eq!(method("/method", "card-4242-1".to_owned()).unwrap().as_str(), "card-4242-1");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use kontor_core::event::Event;
 use kontor_core::id::{CartId, CustomerId, LocationId, OrderId, Sku};
 use kontor_core::limits::ORDER_HOLD_MS_DEFAULT;
 use kontor_core::money::Currency;
-use kontor_core::payment::call::MethodToken;
 use kontor_core::person::Sealed;
 use kontor_core::product::text::MarketId;
 use kontor_core::refusal::Refusal;
@@ -334,7 +333,7 @@ pub(crate) async fn check_out(
     let hold_ms = hold_s.map(|seconds| parse::duration("/hold_s", seconds)).transpose()?;
     let command = Command::Checkout {
         cart: id,
-        method: parse::optional("/payment_method", payment_method, MethodToken::parse)?,
+        method: payment_method.map(|method| parse::order::method("/payment_method", method)).transpose()?,
         capture: parse::order::capture(capture),
         hold_ms: hold_ms.unwrap_or(ORDER_HOLD_MS_DEFAULT),
     };

@@ -13,7 +13,6 @@ use kontor_core::command::{Command, Note};
 use kontor_core::id::{CartId, OrderId, Position, SiteId};
 use kontor_core::order as core;
 use kontor_core::order::{OrderList, OrderStatus};
-use kontor_core::payment::call::MethodToken;
 use kontor_core::refusal::Refusal;
 use kontor_core::text::Reason;
 use kontor_core::time::SiteTime;
@@ -176,7 +175,7 @@ pub(crate) async fn pay(
     if capture == Some(Capture::Manual) {
         shopper.needs_key("a capture by hand")?;
     }
-    let method = parse::at("/method", MethodToken::parse(method))?;
+    let method = parse::order::method("/method", method)?;
     let command = Command::PayOrder { id, method, capture: parse::order::capture(capture) };
     let answer = match submit(&app, &asked, command).await? {
         Written::Here(answer) => answer,

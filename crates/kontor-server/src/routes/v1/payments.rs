@@ -115,7 +115,8 @@ pub(crate) async fn capture(
 
 /// Resume a payment
 ///
-/// Makes a call again that nobody makes any more, after somebody has looked at it.
+/// Makes a call again that nobody makes any more, after somebody has looked at it; or asks once more for what the
+/// provider did not give up or give back.
 #[utoipa::path(
     post, path = "/api/v1/payments/{id}/resume", tag = "payments", operation_id = "resume_payment",
     params(("id" = String, Path, description = "`pay_`, the UUID of the order, `_` and a number")),

@@ -149,6 +149,36 @@ async fn a_cart_is_opened_by_its_own_token_or_a_key_and_by_nothing_else() {
 }
 
 #[tokio::test]
+async fn where_a_buyer_is_reached_is_sealed_shown_and_goes_with_the_order() {
+    let shop = priced().await;
+    let (id, token) = filled(&shop, 1).await;
+    let contact = |fields: &str| with(&token, &format!("PATCH /api/v1/carts/{id}\n\n{{\"contact\": {{{fields}}}}}"));
+    let wrong = shop.ask_as_anybody(&contact("\"email\": \"nobody\"")).await;
+    assert_eq!(
+        (wrong.code().as_str(), &wrong.json()["errors"][0]["pointer"]),
+        ("invalid_request", &json!("/contact/email"))
+    );
+    let told = shop.ask_as_anybody(&contact("\"email\": \"ada@example.com\"")).await;
+    assert_eq!((told.status.as_u16(), &told.json()["contact"]["email"]), (200, &json!("ada@example.com")), "{told:?}");
+    let home =
+        "\"ship_to\": {\"name\": \"Ada\", \"line1\": \"Long Lane 4\", \"city\": \"Bristol\", \"country\": \"GB\"}";
+    let told = shop.ask_as_anybody(&contact(home)).await.json();
+    assert_eq!(
+        (&told["contact"]["email"], &told["contact"]["ship_to"]["city"]),
+        (&json!("ada@example.com"), &json!("Bristol"))
+    );
+    assert_eq!(told["warnings"], json!([]));
+    let checkout = format!("POST /api/v1/carts/{id}/checkout\nIdempotency-Key: c\n\n{{}}");
+    let order = shop.ask_as_anybody(&with(&token, &checkout)).await.json();
+    assert_eq!(order["contact"]["ship_to"]["line1"], "Long Lane 4", "{order}");
+    let changes = shop.ask("GET /api/v1/changes?limit=1000").await.body;
+    assert!(!changes.contains("ada@") && !changes.contains("Bristol"));
+    let feed = shop.site.feed().read(kontor_core::id::Position::START, 1_000).unwrap();
+    let journal = format!("{feed:?}");
+    assert!(!journal.contains("ada@") && !journal.contains("Bristol"), "it is sealed");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_cart_is_told_and_changes_nothing() {
     let shop = priced().await;
     let (id, _) = filled(&shop, 1).await;

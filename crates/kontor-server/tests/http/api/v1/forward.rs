@@ -161,6 +161,46 @@ async fn what_became_of_a_write_that_was_sent_is_not_known_and_is_told_by_the_sa
 }
 
 #[tokio::test]
+async fn a_buyer_is_passed_on_with_the_token_that_the_site_of_the_cart_looks_at() {
+    let (main, west, wire) = two_sites().await;
+    super::carts::price(&main, "12.50").await;
+    let (id, token) = super::carts::filled(&main, 1).await;
+    let ask = |token: &str, path: &str, key: &str, body: &str| {
+        format!("POST /api/v1{path}\nX-Cart-Token: {token}\nIdempotency-Key: {key}\n\n{body}")
+    };
+    let line = "{\"lines\": [{\"sku\": \"DESK\", \"quantity\": 1}]}";
+    let add = |token: &str| ask(token, &format!("/carts/{id}/lines"), "a", line);
+    let added = west.ask_as_anybody(&add(&token)).await;
+    assert_eq!((added.status.as_u16(), &added.headers["kontor-site"]), (200, &"main".parse().unwrap()), "{added:?}");
+    assert_eq!(added.json()["lines"][0]["quantity"], 2);
+    let again = west.ask_as_anybody(&add(&token)).await;
+    assert_eq!(
+        (&again.json()["lines"][0]["quantity"], &again.headers["idempotency-replayed"]),
+        (&json!(2), &"true".parse().unwrap())
+    );
+    assert_eq!(west.ask_as_anybody(&add("wrong")).await.code(), "unknown_cart");
+
+    let checkout = |query: &str| ask(&token, &format!("/carts/{id}/checkout{query}"), "c", "{}");
+    let tried = west.ask_as_anybody(&checkout("?dry_run=true")).await;
+    assert_eq!((tried.status.as_u16(), &tried.json()["dry_run"]), (200, &json!(true)), "{tried:?}");
+    let placed = west.ask_as_anybody(&checkout("")).await;
+    assert_eq!((placed.status.as_u16(), &placed.json()["number"]), (201, &json!("main-1")), "{placed:?}");
+    reads(&west.site, &main.site).await;
+    let cancel = ask(&token, "/orders/main-1/cancel", "n", "{}");
+    assert_eq!(west.ask_as_anybody(&ask("wrong", "/orders/main-1/cancel", "n", "{}")).await.code(), "unknown_order");
+    assert_eq!(west.ask_as_anybody(&cancel).await.json()["status"], "canceled");
+    let steps = main.ask("GET /api/v1/orders/main-1/timeline").await.json();
+    assert_eq!(steps["items"][1]["actor"], "buyer@west", "{steps}");
+
+    // What a site says of a buyer opens nothing else.
+    let refund =
+        "POST /api/v1/orders/main-1/refunds\nKontor-Actor: buyer@west\nIdempotency-Key: r\n\n{\"amount\": \"1\"}";
+    assert_eq!(main.ask_with(&wire.key, refund).await.code(), "forbidden");
+    let tokenless = add("x").replace("X-Cart-Token: x", "Kontor-Actor: buyer@west");
+    assert_eq!(main.ask_with(&wire.key, &tokenless).await.code(), "unauthenticated");
+}
+
+#[tokio::test]
 async fn only_a_site_asks_for_somebody_and_only_for_what_may_be_passed_on() {
     let (main, _west, wire) = two_sites().await;
     let asks = |actor: &str, request: &str| request.replacen('\n', &format!("\nKontor-Actor: {actor}\n"), 1);

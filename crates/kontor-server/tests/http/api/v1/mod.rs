@@ -3,6 +3,7 @@ mod bulk;
 mod carts;
 mod changes;
 mod customers;
+mod dry_run;
 mod export;
 mod forward;
 mod input;

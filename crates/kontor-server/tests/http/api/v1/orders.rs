@@ -14,7 +14,7 @@ use super::carts::{filled, priced};
 use super::shares::reads;
 use crate::check::{Seen, Shop};
 
-async fn submit(site: &Site, command: Command) {
+pub(super) async fn submit(site: &Site, command: Command) {
     let request = Request {
         command,
         actor: Actor::parse("provider").unwrap(),
@@ -51,7 +51,7 @@ fn statuses(order: &Value) -> [&str; 3] {
     ["status", "payment_status", "fulfillment_status"].map(|axis| order[axis].as_str().unwrap())
 }
 
-async fn checked_out(shop: &Shop, quantity: u64) -> (String, String, Value) {
+pub(super) async fn checked_out(shop: &Shop, quantity: u64) -> (String, String, Value) {
     let (cart, token) = filled(shop, quantity).await;
     let checkout = post(&format!("/carts/{cart}/checkout"), &cart, "{\"payment_method\": \"pm_card\"}");
     let placed = shop.ask_as_anybody(&as_buyer(&token, &checkout)).await;

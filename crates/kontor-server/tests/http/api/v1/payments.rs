@@ -1,15 +1,23 @@
 //! Payments over HTTP: captured by hand, parked and resumed.
 
-use kontor_core::command::{Command, Request};
-use kontor_core::id::{Actor, PaymentId, RequestId};
+use kontor_core::command::Command;
+use kontor_core::id::PaymentId;
 use kontor_core::text::Reason;
+use kontor_site::Site;
 use serde_json::json;
 
 use super::carts::{filled, priced};
-use super::orders::{did, post};
+use super::orders::{did, post, submit};
 use crate::check::Shop;
 
-async fn paid_by_hand(shop: &Shop) -> (String, String) {
+/// The worker gives up on the first call of a payment.
+pub(super) async fn park(site: &Site, payment: &str) {
+    let id = PaymentId::parse(payment).unwrap();
+    let reason = Reason::parse("no answer for a day").unwrap();
+    submit(site, Command::ParkPayment { id, attempt: 1, reason }).await;
+}
+
+pub(super) async fn paid_by_hand(shop: &Shop) -> (String, String) {
     let (cart, _) = filled(shop, 2).await;
     let body = "{\"payment_method\": \"pm_card\", \"capture\": \"manual\", \"hold_s\": 600}";
     let order = shop.ask(&post(&format!("/carts/{cart}/checkout"), &cart, body)).await.json();
@@ -46,17 +54,8 @@ async fn what_nobody_asks_for_any_more_is_listed_until_somebody_resumes_it() {
     let (_, other) = paid_by_hand(&shop).await;
     let parked = || async { shop.ask("GET /api/v1/payments?status=parked&page_size=1").await.json() };
     assert_eq!(parked().await["items"], json!([]));
-    for id in [&payment, &other] {
-        let id = PaymentId::parse(id).unwrap();
-        let request = Request {
-            command: Command::ParkPayment { id, attempt: 1, reason: Reason::parse("no answer for a day").unwrap() },
-            actor: Actor::parse("worker").unwrap(),
-            request_id: RequestId::parse("worker").unwrap(),
-            idempotency: None,
-            fresh_id: kontor_server::fresh_uuid(),
-        };
-        shop.site.submit(request).await.unwrap();
-    }
+    park(&shop.site, &payment).await;
+    park(&shop.site, &other).await;
     let first = parked().await;
     assert_eq!(
         (&first["items"][0]["id"], &first["items"][0]["pending"]["parked"]),
