@@ -383,6 +383,8 @@ pub enum TransferStep {
     Dispatched,
     /// They have arrived.
     Received,
+    /// The other site may not promise so many units, and borrows them.
+    Borrowing,
 }
 
 /// What kind of site it is.

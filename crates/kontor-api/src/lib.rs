@@ -8,6 +8,7 @@
 pub mod attribute;
 pub mod cart;
 pub mod changes;
+pub mod customer;
 pub mod demo;
 pub mod error;
 pub mod export;

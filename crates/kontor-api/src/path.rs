@@ -11,7 +11,7 @@ pub fn needs_key(path: &str) -> bool {
 
 /// Whether writes under a path carry what is personal.
 pub fn holds_personal(path: &str) -> bool {
-    ["/api/v1/customers", "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
+    [CUSTOMERS, "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Products: list, create.
@@ -84,6 +84,12 @@ pub const WITHDRAW_TRANSFER: &str = "/api/v1/transfers/{id}/withdraw";
 pub const DISPATCH_TRANSFER: &str = "/api/v1/transfers/{id}/dispatch";
 /// Books what has arrived of it.
 pub const RECEIVE_TRANSFER: &str = "/api/v1/transfers/{id}/receive";
+/// Customers: list, find, make.
+pub const CUSTOMERS: &str = "/api/v1/customers";
+/// One customer: read, change.
+pub const CUSTOMER: &str = "/api/v1/customers/{id}";
+/// Forgets a person.
+pub const ERASE_CUSTOMER: &str = "/api/v1/customers/{id}/erase";
 /// Carts: open one.
 pub const CARTS: &str = "/api/v1/carts";
 /// One cart: read, change.

@@ -4,6 +4,7 @@
 
 mod carts;
 mod client;
+mod customers;
 mod error;
 mod jobs;
 mod lines;

@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use kontor_api::{Code, path};
-use kontor_core::id::{Actor, ReservationId, SiteId};
+use kontor_core::id::{Actor, CustomerId, ReservationId, SiteId};
 use tokio::time::timeout;
 
 use crate::access::{Holder, May};
@@ -105,12 +105,20 @@ pub(crate) fn stands_for(
         return Err(forbidden("Kontor-Actor is for sites that pass on a request"));
     };
     let is_under = |all: &str| at.strip_prefix(all).is_some_and(|rest| rest.starts_with('/'));
-    let decided_at_home =
-        [path::STOCK, path::LOCATIONS, path::RESERVATIONS, path::TRANSFERS, path::CARTS, path::ORDERS, path::PAYMENTS];
+    let decided_at_home = [
+        path::STOCK,
+        path::LOCATIONS,
+        path::RESERVATIONS,
+        path::TRANSFERS,
+        path::CUSTOMERS,
+        path::CARTS,
+        path::ORDERS,
+        path::PAYMENTS,
+    ];
     let is_path = decided_at_home.iter().any(|all| is_under(all));
     if method.is_safe() || !is_path || !headers.contains_key(IDEMPOTENCY_KEY) {
         return Err(forbidden(
-            "only writes of books, reservations, transfers, carts and orders with an Idempotency-Key are passed on",
+            "only writes of books, reservations, transfers, customers, carts and orders with an Idempotency-Key are passed on",
         ));
     }
     let said = said.to_str().ok().and_then(|said| Some((said, said.rsplit_once('@')?)));
@@ -181,6 +189,11 @@ fn owner(app: &App, problem: &Problem) -> Result<Option<SiteId>, Problem> {
         Code::UnknownReservation => {
             let id = problem.fact("reservation").and_then(|id| ReservationId::parse(id).ok());
             Ok(id.map(|id| app.site.read().reservation_elsewhere(id)).transpose()?.flatten())
+        }
+        Code::UnknownCustomer => {
+            let id = problem.fact("customer").and_then(|id| CustomerId::parse(id).ok());
+            let home = id.map(|id| app.site.read().customer(id)).transpose()?.flatten().map(|(home, _)| home);
+            Ok(home.filter(|home| home != app.site.id()))
         }
         _ => Ok(None),
     }

@@ -99,8 +99,8 @@ pub(crate) const KEY_CHARS_MIN: usize = 16;
 /// Characters of an idempotency key.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
 
-/// Bytes of an e-mail address: what a mailbox can have (RFC 5321).
-pub(crate) const EMAIL_BYTES_MAX: usize = 254;
+/// Characters of an e-mail address: what a mailbox can have (RFC 5321).
+pub(crate) const EMAIL_CHARS_MAX: usize = 254;
 
 /// Characters of a name or of a line of an address: more than a label has room for. Nine fields of an address
 /// that are as long as they may be stay below what one sealed field takes.

@@ -33,6 +33,7 @@ use crate::router;
         (name = "locations", description = "Where it is"),
         (name = "stock", description = "How much is there, what came and went, and why"),
         (name = "reservations", description = "Units held until a deadline"),
+        (name = "customers", description = "Who buys, and how they are forgotten"),
         (name = "carts", description = "What somebody may want to buy"),
         (name = "orders", description = "What was bought, and what has become of it"),
         (name = "payments", description = "What is asked of payment providers"),
@@ -188,7 +189,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
 }
 
 /// What can be done with what an operation answers: under which status, and which value of the answer names it.
-const LINKS: [(&str, &str, &str, &str, &[&str]); 9] = [
+const LINKS: [(&str, &str, &str, &str, &[&str]); 10] = [
     (
         "make_reservation",
         "201",
@@ -197,6 +198,7 @@ const LINKS: [(&str, &str, &str, &str, &[&str]); 9] = [
         &["read_reservation", "extend_reservation", "commit_reservation", "release_reservation"],
     ),
     ("create_product", "201", "id", "id", &["read_product", "change_product", "add_variant", "archive_product"]),
+    ("create_customer", "201", "id", "id", &["read_customer", "change_customer", "erase_customer"]),
     ("open_location", "201", "id", "id", &["read_location", "rename_location"]),
     (
         "open_cart",

@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
-    bulk, carts, changes, export, jobs, listings, locations, movements, orders, payment_provider, payments as paid,
-    products, reservations, revisions, search, security, sites, stock, transfers,
+    bulk, carts, changes, customers, export, jobs, listings, locations, movements, orders, payment_provider,
+    payments as paid, products, reservations, revisions, search, security, sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
 use crate::{compat, demo, openapi, pages, payments};
@@ -117,6 +117,9 @@ fn sellers() -> OpenApiRouter<App> {
         .routes(routes!(reservations::extend))
         .routes(routes!(reservations::commit))
         .routes(routes!(reservations::release))
+        .routes(routes!(customers::list, customers::create))
+        .routes(routes!(customers::read, customers::change))
+        .routes(routes!(customers::erase))
         .routes(routes!(transfers::list, transfers::ask))
         .routes(routes!(transfers::read))
         .routes(routes!(transfers::withdraw))

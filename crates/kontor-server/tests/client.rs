@@ -138,3 +138,24 @@ async fn catalogue(client: Client) {
     let job = client.job(&job.id).await.unwrap();
     assert_eq!((job.undone + job.changed_since, job.changed_since), (3_000, 3), "{job:?}");
 }
+
+#[tokio::test]
+async fn customers_are_kept_found_changed_and_forgotten() {
+    with_server(|client| async move {
+        let made = client
+            .create_customer(&from_json(serde_json::json!({"email": "ada@example.org", "name": "Ada"})), Some("ada"))
+            .await
+            .unwrap();
+        assert_eq!(client.customer(&made.id).await.unwrap(), made);
+        assert_eq!(client.customer_with_email("Ada@example.org").await.unwrap(), Some(made.clone()));
+        assert_eq!(client.customer_with_email("grace+1@example.org").await.unwrap(), None);
+        let change = from_json(serde_json::json!({"name": "Ada King"}));
+        let changed = client.change_customer(&made.id, IfMatch::Revision(made.revision), &change).await.unwrap();
+        assert_eq!((changed.name.as_deref(), changed.revision), (Some("Ada King"), Some(2)));
+        let erased = client.erase_customer(&made.id, &from_json(serde_json::json!({})), Some("erase")).await.unwrap();
+        assert!(erased.erased);
+        let read = client.customer(&made.id).await.unwrap();
+        assert_eq!((read.erased, read.name, read.erased_at), (true, None, Some(erased.erased_at)));
+    })
+    .await;
+}

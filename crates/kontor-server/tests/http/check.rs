@@ -1,6 +1,7 @@
 //! How every test asks: requests written as they are sent, against a site in memory.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,8 +14,8 @@ use kontor_core::id::SiteId;
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options, router};
-use kontor_site::Site;
-use kontor_site::persons::Persons;
+use kontor_site::persons::{MasterKey, Persons};
+use kontor_site::{Settings, Site};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -23,6 +24,7 @@ pub(crate) struct Shop {
     pub(crate) site: Site,
     pub(crate) key: String,
     pub(crate) links: Links,
+    pub(crate) persons: Arc<Persons>,
     router: Router,
 }
 
@@ -51,9 +53,27 @@ impl Shop {
         let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
-        let links = options.links.clone();
+        let (links, persons) = (options.links.clone(), options.persons.clone());
         let router = router(site.clone(), Options { access: access(options.access), ..options });
-        Self { site, key, links, router }
+        Self { site, key, links, persons, router }
+    }
+
+    /// A site with a data directory. Opened again, it is the same one.
+    pub(crate) async fn in_directory(data: &Path) -> Self {
+        let settings = Settings {
+            data: data.to_owned(),
+            site: SiteId::parse("main").unwrap(),
+            nonce: 1,
+            journal: Default::default(),
+            tables: Default::default(),
+            disk_reserve_bytes: 0,
+        };
+        let site = Site::open(&settings, |_| {}).unwrap();
+        let persons = Arc::new(Persons::open(&site, data, MasterKey::new([8; 32])).unwrap());
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = Options { persons: persons.clone(), ..options(&site, Limits::default()) };
+        let links = options.links.clone();
+        Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
     /// A site of a demo.
@@ -62,8 +82,8 @@ impl Shop {
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
         let options = Options { access: access(options.access), demo: Some(demo), ..options };
-        let links = options.links.clone();
-        Self { router: router(site.clone(), options), site, key, links }
+        let (links, persons) = (options.links.clone(), options.persons.clone());
+        Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
     /// With a product DESK and 10 of it at berlin, and nothing at depot.

@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod carts;
 pub(crate) mod changes;
+pub(crate) mod customers;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod listings;

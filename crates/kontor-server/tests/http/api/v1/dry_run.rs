@@ -12,6 +12,7 @@ use crate::check::Shop;
 const HELD: &str = "res_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
 const PROMISED: &str = "res_019aa5c1d5f87e21b2f4b8a3c6d1e0f2";
 const JOB: &str = "job_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
+const ADA: &str = "cus_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
 const ASKED: &str = "trf_019aa5c1d5f87e21b2f4b8a3c6d1e0f7";
 const SENT: &str = "trf_019aa5c1d5f87e21b2f4b8a3c6d1e0f8";
 
@@ -58,6 +59,7 @@ async fn every_write() -> (Shop, Vec<Row>) {
             transfer(ASKED),
             transfer(SENT),
             post(&format!("/transfers/{SENT}/dispatch"), "send", "{}"),
+            plain("POST /api/v1/customers", &format!("{{\"id\": \"{ADA}\", \"name\": \"Ada\"}}")),
             plain("POST /api/v1/jobs", &job),
             format!("POST /api/v1/jobs/{JOB}/rows\nContent-Type: application/x-ndjson\n\n{row}"),
         ],
@@ -155,6 +157,13 @@ async fn every_write() -> (Shop, Vec<Row>) {
         (post(&format!("/transfers/{ASKED}/withdraw"), "1", "{}"), "/transfers/{id}/withdraw", "transfer_status"),
         (post(&format!("/transfers/{ASKED}/dispatch"), "1", "{}"), "/transfers/{id}/dispatch", "transfer_changed"),
         (post(&format!("/transfers/{SENT}/receive"), "1", "{}"), "/transfers/{id}/receive", "transfer_changed"),
+        (plain("POST /api/v1/customers", "{\"name\": \"Bert\"}"), "/customers", "customer_changed"),
+        (
+            plain(&format!("PATCH /api/v1/customers/{ADA}\n{any}"), "{\"name\": \"Ada L.\"}"),
+            "/customers/{id}",
+            "customer_changed",
+        ),
+        (format!("POST /api/v1/customers/{ADA}/erase"), "/customers/{id}/erase", "customer_erased"),
         (plain("POST /api/v1/carts", "{\"currency\": \"EUR\"}"), "/carts", "cart_changed"),
         (plain(&format!("PATCH /api/v1/carts/{cart}"), "{\"location\": \"berlin\"}"), "/carts/{id}", "cart_changed"),
         (post(&format!("/carts/{cart}/lines"), "1", line), "/carts/{id}/lines", "cart_changed"),

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::check::{Seen, Shop};
 
 /// What carries a write from one site to another.
-struct Wire {
+pub(super) struct Wire {
     to: Arc<Shop>,
     key: String,
     carried: AtomicUsize,
@@ -45,7 +45,7 @@ impl Carrier for Wire {
 }
 
 /// One site reads all that another has written.
-async fn reads(reader: &Site, of: &Site) {
+pub(super) async fn reads(reader: &Site, of: &Site) {
     let (reader, of) = (reader.clone(), of.clone());
     let reading = tokio::task::spawn_blocking(move || {
         reader.enroll(of.id()).unwrap();
@@ -66,7 +66,7 @@ fn show_link(from: &Shop, is_open: bool) {
 }
 
 /// `main` keeps the books of berlin; `west` has a link to it, and has read all.
-async fn two_sites() -> (Arc<Shop>, Shop, Arc<Wire>) {
+pub(super) async fn two_sites() -> (Arc<Shop>, Shop, Arc<Wire>) {
     let main = Arc::new(Shop::stocked().await);
     let west = Shop::of_site("west", Limits::default(), |access| access).await;
     reads(&west.site, &main.site).await;

@@ -2,6 +2,7 @@ mod access;
 mod bulk;
 mod carts;
 mod changes;
+mod customers;
 mod dry_run;
 mod export;
 mod forward;
