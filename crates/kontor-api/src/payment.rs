@@ -26,8 +26,6 @@ pub enum PaymentStatus {
     Authorized,
     /// It was paid out.
     Captured,
-    /// The provider did not pay out what it has set aside: that is to be given up.
-    Uncaptured,
     /// It was given up.
     Voided,
     /// The payer's side or the provider said no.
