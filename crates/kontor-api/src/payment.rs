@@ -26,6 +26,8 @@ pub enum PaymentStatus {
     Authorized,
     /// It was paid out.
     Captured,
+    /// The provider did not pay out what it has set aside: that is to be given up.
+    Uncaptured,
     /// It was given up.
     Voided,
     /// The payer's side or the provider said no.

@@ -1,7 +1,9 @@
 //! How long to rest after something has failed: longer each time, and not as long as others who failed
 //! together with it.
 
-use crate::limits::{BACK_OFF_MS, BACK_OFF_MS_MAX, PAYMENT_BACK_OFF_MS, PAYMENT_REST_MS_MAX};
+use crate::limits::{
+    BACK_OFF_MS, BACK_OFF_MS_MAX, PAYMENT_BACK_OFF_MS, PAYMENT_REST_MS_MAX, SHOWN_BACK_OFF_MS, SHOWN_REST_MS_MAX,
+};
 
 /// How rests grow with failures in a row, and how much of them is drawn at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,9 @@ impl BackOff {
 
     /// Between tries of a call to a payment provider.
     pub const PAYMENT: Self = Self { first_ms: PAYMENT_BACK_OFF_MS, most_ms: PAYMENT_REST_MS_MAX, drawn: (75, 125) };
+
+    /// Between the tries of something that is made up to show how they go.
+    pub const SHOWN: Self = Self { first_ms: SHOWN_BACK_OFF_MS, most_ms: SHOWN_REST_MS_MAX, drawn: (75, 125) };
 
     /// The rest after this many failures in a row. `chance` is drawn at random.
     pub fn rest_ms(&self, failures: u32, chance: u64) -> u64 {

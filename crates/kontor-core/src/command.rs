@@ -379,6 +379,13 @@ pub enum Command {
         /// Why.
         reason: Option<Reason>,
     },
+    /// Cancels an order of which nothing is paid and for which no provider is being asked; refuses otherwise.
+    AbandonOrder {
+        /// Which.
+        id: OrderId,
+        /// Why.
+        reason: Option<Reason>,
+    },
     /// Gives money back, and takes goods back.
     RefundOrder {
         /// Which order.

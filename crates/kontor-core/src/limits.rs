@@ -202,6 +202,12 @@ pub const PAYMENT_RETRY_MS_MAX: u64 = 2_000;
 /// is found so within it.
 pub const PAYMENT_REST_MS_MAX: u64 = 60_000;
 
+/// After the first failure of what is made up to show how tries go, and the longest rest between two: the numbers
+/// of the reference service that shows it.
+pub const SHOWN_BACK_OFF_MS: u64 = 100;
+/// See [`SHOWN_BACK_OFF_MS`].
+pub const SHOWN_REST_MS_MAX: u64 = 1_000;
+
 /// A provider may ask to be left alone for so long, and no longer: a mistaken header is not to stop a shop.
 pub const PAYMENT_AFTER_MS_MAX: u64 = 15 * 60_000;
 

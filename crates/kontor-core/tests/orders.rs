@@ -67,6 +67,27 @@ fn who_is_declined_tries_another_card_while_the_units_are_held() {
 }
 
 #[test]
+fn an_order_is_abandoned_only_while_it_costs_nobody_anything() {
+    check(
+        "when | does                    | and is told                                                                                          | apples
+         0s   | cart c1                 | cart c1                                                                                              | 10 0 0
+         0s   | put c1 1 apples         | c1: 1 apples at 250                                                                                  | 10 0 0
+         1s   | checkout c1 with card   | h17 held until 30m1s; order c1 #1 of 250; c1 ordered; asks authorize c1/1 1 250                      | 10 1 0
+         1s   | abandon c1              | no: order_status c1 wanted abandon pending                                                           | 10 1 0
+         2s   | provider c1/1 1 declined | c1/1 1 declined; c1 payment_failed: open failed unfulfilled                                         | 10 1 0
+         3s   | abandon c1              | h17 released; c1 canceled: canceled voided unfulfilled                                               | 10 0 0
+         3s   | abandon c1              | no: order_status c1 wanted abandon canceled                                                          | 10 0 0
+         4s   | cart c2                 | cart c2                                                                                              | 10 0 0
+         4s   | put c2 1 apples         | c2: 1 apples at 250                                                                                  | 10 0 0
+         4s   | checkout c2 with card   | h22 held until 30m4s; order c2 #2 of 250; c2 ordered; asks authorize c2/1 1 250                      | 10 1 0
+         5s   | provider c2/1 1 did     | c2/1 1 done; h22 committed; c2 authorized: confirmed authorized unfulfilled; asks capture c2/1 2 250 | 10 0 1
+         5s   | abandon c2              | no: order_status c2 wanted abandon authorized                                                        | 10 0 1
+         6s   | provider c2/1 2 did     | c2/1 2 done; c2 captured: confirmed paid unfulfilled                                                 | 10 0 1
+         7s   | abandon c2              | no: order_status c2 wanted abandon confirmed                                                         | 10 0 1",
+    );
+}
+
+#[test]
 fn what_is_not_paid_in_time_is_canceled_and_its_units_are_free() {
     check(
         "when  | does                          | and is told                                                                                                                           | apples

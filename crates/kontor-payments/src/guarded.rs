@@ -73,6 +73,11 @@ impl Guarded {
         self.guard().figures()
     }
 
+    /// For how long nothing will be sent, because the breaker is open.
+    pub fn rest_ms(&self) -> u64 {
+        self.guard().rest_ms((self.now)())
+    }
+
     /// Closes the breaker, because somebody says so.
     pub fn reset(&self) {
         self.guard().reset();

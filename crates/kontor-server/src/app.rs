@@ -46,6 +46,8 @@ pub struct Options {
     pub payments: Option<Payments>,
     /// The keys of the persons that the site has met.
     pub persons: Arc<Persons>,
+    /// Whether callers may make the payment provider go wrong; in a demo they may.
+    pub fault_injection: bool,
 }
 
 /// What every handler is given. Clones are handles on the same one.
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) demo: Option<Demo>,
     pub(crate) payments: Option<Payments>,
     pub(crate) personal: Personal,
+    pub(crate) fault_injection: bool,
     pub(crate) metrics: Metrics,
     pub(crate) throttles: Throttles,
     pub(crate) refusals: Refusals,
@@ -104,6 +107,7 @@ impl App {
             links: options.links,
             demo: options.demo,
             payments: options.payments,
+            fault_injection: options.fault_injection,
             personal: Personal::new(options.persons),
             metrics,
             streams,

@@ -23,6 +23,8 @@ pub struct Limits {
     pub answer_write: Duration,
     /// How long a write may wait for the journal before its outcome is called unknown.
     pub write: Duration,
+    /// How long the checkout of a reference service waits for what the payment provider says. The order goes on.
+    pub checkout: Duration,
     /// Connections at once; more wait in the listener's queue.
     pub connections: usize,
     /// Streams and waiting long polls at once; each holds one connection and one buffered batch. Callers
@@ -50,6 +52,7 @@ impl Default for Limits {
             body_read: Duration::from_secs(10),
             answer_write: Duration::from_secs(30),
             write: Duration::from_secs(30),
+            checkout: Duration::from_secs(5),
             connections: 10_000,
             streams: 256,
             key_rate: None,
@@ -177,6 +180,19 @@ pub(crate) const COMPAT_HOT_S: f64 = 300.0;
 /// For how many seconds the sale of a store waits for units that other sites hold, and how often it looks.
 pub(crate) const COMPAT_BORROW_S: f64 = 1.0;
 pub(crate) const COMPAT_BORROW_LOOK_MS: u64 = 20;
+
+/// Seconds for which a checkout that finds the cart empty is taken for a repeat of the one before: browsers and
+/// load balancers try again within half a minute.
+pub(crate) const COMPAT_REPEAT_S: u64 = 30;
+
+/// Reservations of the warehouse that one request hands units out of. Each takes a command of its one entry.
+pub(crate) const COMPAT_SHIPPED_FROM: usize = 8;
+
+/// Tries that a client may have shown.
+pub(crate) const COMPAT_RETRIES_MAX: u32 = 100;
+
+/// How late a client may make the payment provider, in milliseconds: three times the patience of a checkout.
+pub(crate) const COMPAT_LATENCY_MS_MAX: u64 = 15_000;
 
 /// Seconds after which a sync that the client of a store asked for is called failed.
 pub(crate) const COMPAT_SYNC_S: u64 = 5;

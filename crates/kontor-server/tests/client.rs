@@ -28,6 +28,7 @@ async fn with_server<F: Future<Output = ()>>(story: impl FnOnce(Client) -> F) {
         demo: None,
         payments: None,
         persons: std::sync::Arc::new(kontor_site::persons::Persons::in_memory(&site)),
+        fault_injection: false,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -93,6 +93,9 @@ pub(crate) struct ServeArgs {
     /// By which the provider's callbacks are known; two with a comma between them while one is replaced
     #[arg(long, env = "KONTOR_PAYMENT_WEBHOOK_SECRET", value_delimiter = ',', hide = true, hide_env_values = true)]
     pub(crate) payment_webhook_secret: Vec<String>,
+    /// Let callers with a key make the simulated payment provider go wrong, under /resilience
+    #[arg(long, env = "KONTOR_FAULT_INJECTION")]
+    pub(crate) fault_injection: bool,
     #[command(flatten)]
     pub(crate) reference: ReferenceArgs,
     /// The settings file; without this, kontor.toml is read if it is there
@@ -123,6 +126,7 @@ struct File {
     join: Option<String>,
     advertise: Option<String>,
     store: Option<bool>,
+    fault_injection: Option<bool>,
     #[serde(default)]
     limits: LimitsOfFile,
     #[serde(default)]
@@ -191,6 +195,7 @@ pub(crate) struct Config {
     pub(crate) join: Option<PeerAddress>,
     pub(crate) advertise: Option<String>,
     pub(crate) store: bool,
+    pub(crate) fault_injection: bool,
     pub(crate) limits: ServedLimits,
     pub(crate) payments: PaymentSettings,
     #[serde(serialize_with = "presence")]
@@ -249,6 +254,7 @@ impl Config {
             join: join.map(|code| code.parse().context("the code to join with")).transpose()?,
             advertise: args.advertise.or(file.advertise),
             store: args.store || file.store.unwrap_or(false),
+            fault_injection: args.fault_injection || file.fault_injection.unwrap_or(false),
             reference: reference.found(),
             open_compat: args.open_compat || file.open_compat.unwrap_or(false),
             data: args.data.or(file.data).unwrap_or_else(|| "data".into()),

@@ -129,6 +129,7 @@ pub fn events(view: &dyn View, command: &Command, context: Context<'_>) -> Resul
         Command::PayOrder { id, method, capture } => rules.pay_order(*id, method, *capture),
         Command::CapturePayment { id, amount } => rules.capture_payment(*id, *amount),
         Command::CancelOrder { id, reason } => rules.cancel_order(*id, reason.as_ref()),
+        Command::AbandonOrder { id, reason } => rules.abandon_order(*id, reason.as_ref()),
         Command::RefundOrder { id, amount, lines, reason } => rules.refund_order(*id, *amount, lines, reason.as_ref()),
         Command::ReportPayment { id, attempt, outcome, callback } => {
             rules.report_payment(*id, *attempt, outcome, callback.as_ref())

@@ -40,6 +40,17 @@ impl Rules<'_> {
         Ok(events)
     }
 
+    /// Cancels what costs its buyer nothing. Money that has come, or may be coming, keeps the order.
+    pub(super) fn abandon_order(self, id: OrderId, reason: Option<&Reason>) -> Result<Vec<Event>, Stop> {
+        let order = self.own_order(id)?;
+        let is_asked = self.payments_of(id)?.iter().any(|(_, payment)| payment.pending.is_some());
+        if order.status != OrderStatus::Open || is_asked {
+            let status = if is_asked { order.payment_status.word() } else { order.status.word() };
+            return Err(Refusal::OrderStatus { order: id, wanted: "abandon", status }.into());
+        }
+        self.cancel_order(id, reason)
+    }
+
     /// Gives money back by the payment that has it, and puts goods on the shelf again where that is said.
     pub(super) fn refund_order(
         self,

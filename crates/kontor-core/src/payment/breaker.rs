@@ -191,6 +191,12 @@ impl Breaker {
         self.state
     }
 
+    /// For how long nobody will be let through, whoever asks.
+    pub fn rest_ms(&self, now_ms: u64) -> u64 {
+        let until_ms = self.since_ms.saturating_add(self.thresholds.open_ms);
+        if self.state == State::Open { until_ms.saturating_sub(now_ms) } else { 0 }
+    }
+
     /// As it is shown.
     pub fn figures(&self) -> Figures {
         Figures {
@@ -313,10 +319,12 @@ mod tests {
         }
         breaker.succeeded(&late[0]);
         assert_eq!(breaker.state(), State::Open);
+        assert_eq!((breaker.rest_ms(1), breaker.rest_ms(2 * OPEN_MS)), (OPEN_MS - 1, 0));
         let probe = breaker.ask(OPEN_MS).expect("half-open");
         breaker.failed(&late[1], OPEN_MS);
         breaker.succeeded(&late[2]);
         assert_eq!((breaker.state(), breaker.figures().current_successes), (State::HalfOpen, 0));
+        assert_eq!(breaker.rest_ms(OPEN_MS), 0, "whoever comes now may be let through");
         breaker.succeeded(&probe);
         assert_eq!(breaker.figures().current_successes, 1);
     }

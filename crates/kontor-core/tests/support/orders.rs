@@ -77,6 +77,7 @@ pub(crate) fn command(words: &[&str]) -> Option<Command> {
         "pay" => Command::PayOrder { id: order(words[1]), method: method().expect("a method"), capture },
         "capture" => Command::CapturePayment { id: payment(words[1]), amount: amount("only") },
         "cancel" => Command::CancelOrder { id: order(words[1]), reason },
+        "abandon" => Command::AbandonOrder { id: order(words[1]), reason },
         "refund" => {
             let restock = after("to").map(place);
             let back = lines(&words[2..]).into_iter().map(|line| ReturnLine {

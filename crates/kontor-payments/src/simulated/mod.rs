@@ -80,6 +80,11 @@ impl Simulated {
         self.faults.rates = rates;
     }
 
+    /// How often what goes wrong now.
+    pub fn rates(&self) -> &Rates {
+        &self.faults.rates
+    }
+
     /// How long keys are remembered from now on. Tests are older than a day in a moment.
     pub fn set_key_lifetime_ms(&mut self, key_lifetime_ms: u64) {
         self.bank.key_lifetime_ms = key_lifetime_ms;

@@ -91,6 +91,31 @@ pub(super) fn int32(text: &str) -> Option<i32> {
     (number >= 1 && number.to_string() == text).then_some(number)
 }
 
+/// What a SKU's product is called by clients that know numbers: its number, if its id is one, or else its id.
+pub(super) fn product_number(reader: &Reader, sku: &Sku) -> Result<Value, Problem> {
+    let id = reader.item(sku)?.map_or_else(|| sku.as_str().to_owned(), |item| item.product.to_string());
+    Ok(int32(&id).map_or_else(|| id.into(), Value::from))
+}
+
+/// The first number from 0 of which something is not so, if it is so of all numbers before.
+pub(super) fn first_not<E>(mut is_so: impl FnMut(u32) -> Result<bool, E>) -> Result<u32, E> {
+    let (mut least, mut step) = (0_u32, 1_u32);
+    while is_so(least.saturating_add(step - 1))? {
+        least = least.saturating_add(step);
+        step = step.saturating_mul(2);
+    }
+    let mut most = least.saturating_add(step - 1);
+    while least < most {
+        let middle = least + (most - least) / 2;
+        if is_so(middle)? {
+            least = middle + 1;
+        } else {
+            most = middle;
+        }
+    }
+    Ok(least)
+}
+
 /// A product for clients of every service: each finds its fields, and what is not set is not there.
 pub(super) fn document(found: &Found) -> Map<String, Value> {
     let Found { id, product, sku } = found;
@@ -171,6 +196,19 @@ mod tests {
         }
         for text in ["0.001", "-1", "1e300", "0.30000000000000004"] {
             assert!(of(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_number_is_found_in_few_steps() {
+        for first in [0, 1, 2, 3, 7, 8, 1_000_000] {
+            let mut asked = 0;
+            let found = first_not(|number| {
+                asked += 1;
+                Ok::<_, ()>(number < first)
+            });
+            assert_eq!(found, Ok(first));
+            assert!(asked <= 45, "{asked} questions for {first}");
         }
     }
 

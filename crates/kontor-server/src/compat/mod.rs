@@ -7,6 +7,7 @@
 //!   `--open-compat`.
 //! - `Idempotency-Key` is taken everywhere and needed nowhere.
 
+mod buying;
 mod catalog;
 mod catalog_client;
 mod global_catalog;
@@ -68,6 +69,8 @@ impl Shape {
             ("products", Some("search" | "hot"), None) => Some(Self::Web),
             ("products", _, Some("hot" | "compare")) => Some(Self::Web),
             ("stats" | "memory", None, _) => Some(Self::Web),
+            ("cart", Some(_), _) | ("orders", Some(_), None) | ("resilience", Some(_), _) => Some(Self::Web),
+            ("shopping-carts", ..) | ("warehouse" | "payments", Some(_), _) => Some(Self::Shop),
             ("products", _, None) => Some(Self::Products),
             ("products", _, Some("details")) if *method == Method::POST => Some(Self::Shop),
             ("products" | "inventory" | "explain-merge" | "explain-consistency", ..) => Some(Self::Catalog),

@@ -1,9 +1,14 @@
-//! The shop's products by number, and what is known of them. Its carts and orders are not here yet.
+//! The contract of a shop that several services share: what is known of products, shopping carts, the warehouse
+//! and payments, all by numbers.
+
+mod carts;
+mod payments;
+mod warehouse;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::{Method, StatusCode};
 use kontor_api::Code;
 use kontor_core::command::{Command, Must};
@@ -12,6 +17,7 @@ use kontor_core::product::attribute::AttributeValue;
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::text::Name;
 use kontor_core::product::{Policy, Product, Status};
+use kontor_core::quantity::Quantity;
 use kontor_core::text::Title;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,10 +32,35 @@ use crate::routes::v1::json as answer;
 
 const DETAILS: &str = "/products/{id}/details";
 
-pub(super) const OPERATIONS: &[(&str, Method)] = &[(DETAILS, Method::POST)];
+const CARTS: &str = "/shopping-carts";
+const CART: &str = "/shopping-carts/{id}";
+const ITEMS: &str = "/shopping-carts/{id}/items";
+const CHECKOUT: &str = "/shopping-carts/{id}/checkout";
+const RESERVE: &str = "/warehouse/reserve";
+const SHIP: &str = "/warehouse/ship";
+const PAY: &str = "/payments/checkout";
+
+pub(super) const OPERATIONS: &[(&str, Method)] = &[
+    (DETAILS, Method::POST),
+    (CARTS, Method::POST),
+    (CART, Method::GET),
+    (ITEMS, Method::POST),
+    (CHECKOUT, Method::POST),
+    (RESERVE, Method::POST),
+    (SHIP, Method::POST),
+    (PAY, Method::POST),
+];
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route(DETAILS, post(details).get(super::global_catalog::details_are_no_market))
+    Router::new()
+        .route(DETAILS, post(details).get(super::global_catalog::details_are_no_market))
+        .route(CARTS, post(carts::open))
+        .route(CART, get(carts::read))
+        .route(ITEMS, post(carts::add))
+        .route(CHECKOUT, post(carts::check_out))
+        .route(RESERVE, post(warehouse::reserve))
+        .route(SHIP, post(warehouse::ship))
+        .route(PAY, post(payments::pay))
 }
 
 /// What the contract knows of a product: all of it is required.
@@ -130,6 +161,40 @@ fn done() -> Result<Response, Problem> {
 fn bad(message: &str, details: &str) -> Result<Response, Problem> {
     let body = json!({"error": "INVALID_INPUT", "message": message, "details": details});
     answer(StatusCode::BAD_REQUEST, &body)
+}
+
+fn missing(message: &str) -> Result<Response, Problem> {
+    answer(StatusCode::NOT_FOUND, &json!({"error": "NOT_FOUND", "message": message}))
+}
+
+/// What the site refuses is 400 in the contract, with the site's own code.
+fn refused(problem: Problem) -> Result<Response, Problem> {
+    match problem.status() {
+        StatusCode::CONFLICT => {
+            let error = problem.code().as_str().to_uppercase();
+            answer(StatusCode::BAD_REQUEST, &json!({"error": error, "message": problem.said()}))
+        }
+        _ => Err(problem),
+    }
+}
+
+/// Units of a product, as the contract asks for them.
+#[derive(Debug, Deserialize)]
+struct Units {
+    product_id: i32,
+    quantity: i32,
+}
+
+impl Units {
+    fn read(body: &[u8]) -> Result<(String, Quantity), String> {
+        let units: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if units.product_id < 1 {
+            return Err("product_id must be at least 1".to_owned());
+        }
+        let units_wanted = u64::try_from(units.quantity).unwrap_or(0);
+        let quantity = Quantity::new(units_wanted).map_err(|_| "quantity must be at least 1".to_owned())?;
+        Ok((units.product_id.to_string(), quantity))
+    }
 }
 
 /// A problem as the contract has errors.

@@ -11,9 +11,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
+use kontor_payments::settings::{Chosen, Secrets};
+use kontor_payments::simulated::{Simulated, Simulator};
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
-use kontor_server::{Access, Limits, Options, router};
+use kontor_server::{Access, Limits, Options, Payments, router};
 use kontor_site::persons::{MasterKey, Persons};
 use kontor_site::{Settings, Site};
 use serde_json::{Map, Value, json};
@@ -73,6 +75,30 @@ impl Shop {
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = Options { persons: persons.clone(), ..options(&site, Limits::default()) };
         let links = options.links.clone();
+        Self { router: router(site.clone(), options), site, key, links, persons }
+    }
+
+    /// A site whose payments are made by a provider in memory, and where they may be made to go wrong.
+    pub(crate) async fn paying(name: &str, limits: Limits, access: impl FnOnce(Access) -> Access) -> (Self, Simulator) {
+        let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
+        let simulator = Simulator::new(Simulated::new(7), Payments::now());
+        let shop = Self::again(site, limits, access, &simulator).await;
+        (shop, simulator)
+    }
+
+    /// Another door of a site, or the same one after a start.
+    pub(crate) async fn again(
+        site: Site,
+        limits: Limits,
+        access: impl FnOnce(Access) -> Access,
+        simulator: &Simulator,
+    ) -> Self {
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = options(&site, limits);
+        let payments = Payments::new(Chosen::Simulated(simulator.clone()), &Secrets::default());
+        let (access, payments) = (access(options.access), Some(payments));
+        let options = Options { access, payments, fault_injection: true, ..options };
+        let (links, persons) = (options.links.clone(), options.persons.clone());
         Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
@@ -204,6 +230,7 @@ pub(crate) fn options(site: &Site, limits: Limits) -> Options {
         demo: None,
         payments: None,
         persons: Arc::new(Persons::in_memory(site)),
+        fault_injection: false,
     }
 }
 

@@ -138,7 +138,10 @@ impl Shop {
             Command::SaveCustomer { .. } | Command::EraseCustomer { .. } => {}
             Command::OpenCart { .. } | Command::ChangeCart { .. } | Command::AcceptPrices { .. } => {}
             Command::MergeCarts { .. } | Command::Checkout { .. } | Command::SweepCarts { .. } => {}
-            Command::CancelOrder { .. } | Command::RefundOrder { .. } | Command::PayOrder { .. } => {}
+            Command::CancelOrder { .. }
+            | Command::AbandonOrder { .. }
+            | Command::RefundOrder { .. }
+            | Command::PayOrder { .. } => {}
             Command::CapturePayment { .. } | Command::ReportPayment { .. } => {}
             Command::ParkPayment { .. } | Command::ResumePayment { .. } => {}
             // Simulated clients do none of these.

@@ -1,5 +1,7 @@
 //! What people buy: carts of this site, and orders of all sites with what became of them.
 
+use std::ops::RangeInclusive;
+
 use kontor_core::cart::{Cart, CartLine, CartOf, CartStatus};
 use kontor_core::command::Context;
 use kontor_core::decide;
@@ -128,6 +130,17 @@ impl Reader {
         let end = prefix.end();
         let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
         self.collect(Table::CARTS_OF, range, PAGE_MAX, |key, _| CartOf::cart(&key[prefix.as_bytes().len()..]).map(Ok))
+    }
+
+    /// The first id in a range that a cart of this site or an order has.
+    pub fn first_cart_id(&self, ids: RangeInclusive<CartId>) -> Result<Option<CartId>, ViewError> {
+        let (from, before) = (Cart::key(*ids.start()), Cart::key(*ids.end()).end());
+        let range = KeyRange { from: from.as_bytes(), before: before.as_bytes() };
+        let id = |key: &[u8]| KeyParts(key).fixed().map(CartId).map(Ok);
+        // A cart that was ordered is swept in the end; its order stays.
+        let carts = self.collect(Table::CARTS, range, 1, |key, _| id(key))?;
+        let orders = self.collect(Table::ORDERS, range, 1, |key, _| id(key))?;
+        Ok(carts.into_iter().chain(orders).min())
     }
 
     /// One order, at whichever site it was taken.

@@ -83,7 +83,12 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     let version = env!("CARGO_PKG_VERSION");
     let payments = Some(payments(&config)?);
     let (metrics, address) = (Some(metrics), advertised);
-    let options = Options { access, limits, metrics, version, address, links, demo: None, payments, persons };
+    let fault_injection = config.fault_injection;
+    if fault_injection {
+        tracing::warn!("Whoever may write here may make payments go wrong (--fault-injection)");
+    }
+    let options =
+        Options { access, limits, metrics, version, address, links, demo: None, payments, persons, fault_injection };
     let stopping = site.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {

@@ -269,7 +269,7 @@ async fn look(app: &App, sku: &Sku) -> Result<Before, Problem> {
     .await
 }
 
-fn open_pool() -> Command {
+pub(in crate::compat) fn open_pool() -> Command {
     Command::OpenLocation { id: central(), name: Title::parse("Central").expect("a word is a title") }
 }
 

@@ -4,7 +4,7 @@
 //! A product of it is a SKU, its pool is the location `central`, which is opened by the first write, and its
 //! version is that of this site's books of the two. A product that is deleted here is archived.
 
-mod admin;
+pub(super) mod admin;
 mod events;
 mod list;
 mod rates;
@@ -110,7 +110,7 @@ pub(super) fn is_admin(path: &str) -> bool {
 }
 
 /// The pool that stores sell from.
-fn central() -> LocationId {
+pub(super) fn central() -> LocationId {
     LocationId::parse("central").expect("a short word is a location id")
 }
 

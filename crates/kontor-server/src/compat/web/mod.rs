@@ -1,14 +1,17 @@
-//! What the shop alone has: products found by a word of their name or by their category, and what stands around
-//! its cache.
+//! What the shop alone has: products found by a word of their name or by their category, carts and orders of its
+//! users, what stands around its cache, and what it shows of its resilience.
 
+mod cart;
+mod checkout;
 mod hot;
+mod resilience;
 
 use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::{Method, StatusCode, Uri};
 use kontor_core::index::words;
 use kontor_core::product::Status;
@@ -36,6 +39,16 @@ const MAKE_HOT: &str = "/products/{id}/hot";
 const COMPARE: &str = "/products/{id}/compare";
 const STATS: &str = "/stats";
 const MEMORY: &str = "/memory";
+const CART: &str = "/cart/{user}";
+const CART_ITEMS: &str = "/cart/{user}/items";
+const CART_ITEM: &str = "/cart/{user}/items/{product}";
+const CHECKOUT: &str = "/cart/{user}/checkout";
+const ORDER: &str = "/orders/{id}";
+const RESILIENCE: &str = "/resilience/demo";
+const BREAKERS: &str = "/resilience/circuit-breakers";
+const SIMULATE: &str = "/resilience/simulate/{service}";
+const RESET: &str = "/resilience/reset/{service}";
+const TEST_RETRY: &str = "/resilience/test-retry";
 
 pub(super) const OPERATIONS: &[(&str, Method)] = &[
     (SEARCH, Method::GET),
@@ -44,6 +57,16 @@ pub(super) const OPERATIONS: &[(&str, Method)] = &[
     (COMPARE, Method::GET),
     (STATS, Method::GET),
     (MEMORY, Method::GET),
+    (CART, Method::GET),
+    (CART_ITEMS, Method::POST),
+    (CART_ITEM, Method::PUT),
+    (CHECKOUT, Method::POST),
+    (ORDER, Method::GET),
+    (RESILIENCE, Method::GET),
+    (BREAKERS, Method::GET),
+    (SIMULATE, Method::POST),
+    (RESET, Method::POST),
+    (TEST_RETRY, Method::POST),
 ];
 
 pub(super) fn routes() -> Router<App> {
@@ -54,6 +77,16 @@ pub(super) fn routes() -> Router<App> {
         .route(COMPARE, get(hot::compare))
         .route(STATS, get(hot::stats))
         .route(MEMORY, get(hot::memory))
+        .route(CART, get(cart::read))
+        .route(CART_ITEMS, post(cart::add))
+        .route(CART_ITEM, put(cart::set))
+        .route(CHECKOUT, post(checkout::check_out))
+        .route(ORDER, get(checkout::read))
+        .route(RESILIENCE, get(resilience::demo))
+        .route(BREAKERS, get(resilience::breakers))
+        .route(SIMULATE, post(resilience::simulate))
+        .route(RESET, post(resilience::reset))
+        .route(TEST_RETRY, post(resilience::test_retry))
 }
 
 /// Finds products of the whole catalogue: all words begin a word of the product, or together they are its
@@ -112,6 +145,11 @@ fn sum(reader: &Reader, queries: &[Query]) -> Result<Sum, Problem> {
 fn shown(hit: &Hit) -> Option<Value> {
     let sku = hit.product.variants.first()?.sku.clone();
     Some(Value::Object(document(&Found { id: hit.id.clone(), product: hit.product.clone(), sku })))
+}
+
+/// An error as the shop has them.
+fn error(status: StatusCode, text: &str) -> Result<Response, Problem> {
+    answer(status, &json!({"error": text}))
 }
 
 /// A problem as the shop has errors: a text.

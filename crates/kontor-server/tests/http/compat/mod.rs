@@ -2,5 +2,8 @@ mod documented;
 mod global_catalog;
 mod inventory;
 mod products;
+mod resilience;
 mod shop;
+mod shop_carts;
 mod web;
+mod web_carts;

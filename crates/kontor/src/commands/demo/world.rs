@@ -232,6 +232,7 @@ impl World {
                 // One worker for a site, however many doors it has.
                 payments: (number == 0).then(|| payments.clone()),
                 persons: persons.clone(),
+                fault_injection: true,
             };
             let mut stop = self.stop.subscribe();
             self.servers.spawn(kontor_server::serve(listener, site.clone(), options, async move {
