@@ -26,12 +26,12 @@ pub enum PaymentStatus {
     Authorized,
     /// It was paid out.
     Captured,
+    /// The provider did not pay out what it has set aside: that is to be given up.
+    Uncaptured,
     /// It was given up.
     Voided,
     /// The payer's side or the provider said no.
     Failed,
-    /// The provider did not pay out what it has set aside: that is given up.
-    Uncaptured,
 }
 
 /// What a payment provider is asked for.
