@@ -98,11 +98,6 @@ fn random_bytes() -> [u8; 8] {
     NAMES.with_borrow_mut(|names| names.u64(1..)).to_be_bytes()
 }
 
-/// A number that nothing depends on: by how much a rest is longer than others.
-pub(crate) fn chance() -> u64 {
-    NAMES.with_borrow_mut(|names| names.u64(..))
-}
-
 /// A fresh UUIDv7.
 pub fn fresh_uuid() -> [u8; 16] {
     let random = NAMES.with_borrow_mut(|names| names.u128(..)).to_be_bytes();

@@ -9,10 +9,10 @@ use super::orders::{checked_out, did, post};
 use super::payments::{paid_by_hand, park};
 use crate::check::Shop;
 
+const KNOWN: &str = "cus_0190a1b2c3d47000800000000000000c";
 const HELD: &str = "res_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
 const PROMISED: &str = "res_019aa5c1d5f87e21b2f4b8a3c6d1e0f2";
 const JOB: &str = "job_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
-const ADA: &str = "cus_019aa5c1d5f87e21b2f4b8a3c6d1e0f1";
 const ASKED: &str = "trf_019aa5c1d5f87e21b2f4b8a3c6d1e0f7";
 const SENT: &str = "trf_019aa5c1d5f87e21b2f4b8a3c6d1e0f8";
 
@@ -59,7 +59,7 @@ async fn every_write() -> (Shop, Vec<Row>) {
             transfer(ASKED),
             transfer(SENT),
             post(&format!("/transfers/{SENT}/dispatch"), "send", "{}"),
-            plain("POST /api/v1/customers", &format!("{{\"id\": \"{ADA}\", \"name\": \"Ada\"}}")),
+            plain("POST /api/v1/customers", &format!("{{\"id\": \"{KNOWN}\", \"name\": \"Bert\"}}")),
             plain("POST /api/v1/jobs", &job),
             format!("POST /api/v1/jobs/{JOB}/rows\nContent-Type: application/x-ndjson\n\n{row}"),
         ],
@@ -87,6 +87,13 @@ async fn every_write() -> (Shop, Vec<Row>) {
     let back = "{\"lines\": [{\"sku\": \"DESK\", \"quantity\": 1}]}";
     let of = |lines: String| format!("{{\"reference\": \"x\", \"lines\": [{lines}]}}");
     let rows: Vec<Row> = vec![
+        (plain("POST /api/v1/customers", "{\"name\": \"Ada\"}"), "/customers", "customer_changed"),
+        (
+            plain(&format!("PATCH /api/v1/customers/{KNOWN}\n{any}"), "{\"name\": \"Ada\"}"),
+            "/customers/{id}",
+            "customer_changed",
+        ),
+        (plain(&format!("POST /api/v1/customers/{KNOWN}/erase"), "{}"), "/customers/{id}/erase", "customer_erased"),
         (plain("POST /api/v1/products", "{\"sku\": \"X\", \"title\": \"X\"}"), "/products", "product_created"),
         (
             plain(&format!("PATCH /api/v1/products/DESK\n{any}"), "{\"brand\": \"K\"}"),
@@ -157,13 +164,6 @@ async fn every_write() -> (Shop, Vec<Row>) {
         (post(&format!("/transfers/{ASKED}/withdraw"), "1", "{}"), "/transfers/{id}/withdraw", "transfer_status"),
         (post(&format!("/transfers/{ASKED}/dispatch"), "1", "{}"), "/transfers/{id}/dispatch", "transfer_changed"),
         (post(&format!("/transfers/{SENT}/receive"), "1", "{}"), "/transfers/{id}/receive", "transfer_changed"),
-        (plain("POST /api/v1/customers", "{\"name\": \"Bert\"}"), "/customers", "customer_changed"),
-        (
-            plain(&format!("PATCH /api/v1/customers/{ADA}\n{any}"), "{\"name\": \"Ada L.\"}"),
-            "/customers/{id}",
-            "customer_changed",
-        ),
-        (format!("POST /api/v1/customers/{ADA}/erase"), "/customers/{id}/erase", "customer_erased"),
         (plain("POST /api/v1/carts", "{\"currency\": \"EUR\"}"), "/carts", "cart_changed"),
         (plain(&format!("PATCH /api/v1/carts/{cart}"), "{\"location\": \"berlin\"}"), "/carts/{id}", "cart_changed"),
         (post(&format!("/carts/{cart}/lines"), "1", line), "/carts/{id}/lines", "cart_changed"),
