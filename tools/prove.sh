@@ -22,6 +22,7 @@ stage "crashes, power cuts, disk faults, bit flips, imports, buyers, bad input" 
     cargo test --locked --profile sim --package kontor --test black_box -- --test-threads=1 --nocapture
 stage "simulated faults, 10,000 seeds" "$target/sim/kontor-sim" --seeds 10000 --demanding
 stage "two regions cut apart for an hour" "$target/sim/kontor-sim" hour
+stage "orders and payments, 2,000 worlds" "$target/sim/kontor-sim" checkouts --seeds 2000
 books="${KONTOR_RETAIL_CSV:-../shared/data/online-retail-sample.csv.gz}"
 if [ -f "$books" ]; then
     stage "a real retailer's books, sold from two regions" "$target/sim/kontor-sim" retail "$books"

@@ -12,6 +12,7 @@ stage "tests" tests
 stage "examples in the documentation" cargo test --locked --doc --quiet
 stage "simulated faults, 300 seeds" "$target/debug/kontor-sim" --seeds 300 --demanding
 stage "two regions cut apart for an hour" "$target/debug/kontor-sim" hour
+stage "orders and payments, 50 worlds" "$target/debug/kontor-sim" checkouts --seeds 50
 
 if tools/python-env.sh; then
     stage "random requests, about 1,000" tools/schemathesis.sh 1000

@@ -64,6 +64,7 @@
 //! | `weather.rs` | what a world is like, drawn from its seed |
 //! | `script.rs`, `shrink.rs` | what goes wrong, by number, and how a failing world is made smaller |
 //! | `staged.rs`, `regions.rs`, `retail.rs` | stories with a given course: an hour apart, a retailer's books |
+//! | `checkouts/` | carts, orders and payments at one site that dies, by a provider that goes wrong |
 //! | `client.rs`, `client/` | who wants what |
 //! | `machine.rs` | the disk, the tables and the clocks, and the loop that feeds the site |
 //! | `oracle/others.rs` | what a site has read of others, and its dealings with them |

@@ -10,8 +10,8 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 use kontor_sim::{
-    Books, Fault, FaultId, Figures, Hour, Noise, Outcome, Plant, Script, Settings, Violation, an_hour_apart, run,
-    sell_everything, shrink,
+    Books, Crash, Fault, FaultId, Figures, Hour, Market, Noise, Outcome, Plant, Script, Settings, Takings, Violation,
+    an_hour_apart, crash_at, crash_points, run, sell_and_pay, sell_everything, shrink,
 };
 use kontor_site::clock::Stopwatch;
 
@@ -49,6 +49,16 @@ enum Story {
         /// Only so many rows.
         #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
         rows: usize,
+    },
+    /// Sell and be paid at one site, whose process dies at every step of one order, and at random in worlds of
+    /// forty buyers each, with a payment provider of which a fourth of all requests goes wrong.
+    Checkouts {
+        /// Worlds.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        seeds: u64,
+        /// The first of the seeds; the others follow it.
+        #[arg(long, value_name = "SEED", default_value_t = 0)]
+        from: u64,
     },
 }
 
@@ -106,6 +116,7 @@ fn main() -> ExitCode {
         None => report(&worlds, out),
         Some(Story::Hour { units }) => tell_hours(&units, out),
         Some(Story::Retail { books, seed, rows }) => tell_retail(&books, seed, rows, out),
+        Some(Story::Checkouts { seeds, from }) => tell_checkouts(seeds, from, out),
     };
     match told {
         Ok(true) => ExitCode::SUCCESS,
@@ -232,6 +243,52 @@ fn tell_hours(units: &[u64], out: &mut impl Write) -> io::Result<bool> {
             }
         }
     }
+    Ok(kept)
+}
+
+fn tell_checkouts(seeds: u64, from: u64, out: &mut impl Write) -> io::Result<bool> {
+    let broken = |out: &mut dyn Write, what: String, violation: Violation| {
+        let Violation { promise, expected, found } = violation;
+        writeln!(out, "broken {what}: {promise}\n  expected  {expected}\n  found     {found}")
+    };
+    let mut kept = true;
+    match crash_points() {
+        Ok(points) => {
+            for point in &points {
+                if let Err(violation) = crash_at(point) {
+                    kept = false;
+                    broken(out, format!("by dying at {point:?}"), violation)?;
+                }
+            }
+            writeln!(
+                out,
+                "One order, placed, paid, handed out and partly given back: died once at each of {} points",
+                points.len()
+            )?;
+        }
+        Err(violation) => {
+            kept = false;
+            broken(out, "without dying".into(), violation)?;
+        }
+    }
+    let mut all = Takings::default();
+    for seed in from..from + seeds {
+        let crash = Crash::ByChance { per_mille: 15 };
+        match sell_and_pay(&Market { seed, buyers: 40, faults: 250, crash }) {
+            Ok(takings) => all.add(takings),
+            Err(violation) => {
+                kept = false;
+                broken(out, format!("in the world of seed {seed}"), violation)?;
+            }
+        }
+    }
+    let Takings { orders, paid, canceled, calls, unknown, callbacks, crashes, captured, refunded, simulated_s } = all;
+    writeln!(
+        out,
+        "{seeds} worlds, {simulated_s} s, {crashes} deaths: {orders} orders, {paid} paid, {canceled} canceled; {calls} \
+         calls, {unknown} of them with an unknown outcome at first, {callbacks} callbacks; {captured} minor units paid \
+         out and {refunded} given back, as the bank says"
+    )?;
     Ok(kept)
 }
 

@@ -11,7 +11,7 @@ use kontor_core::id::{CartId, LocationId, OrderId, PaymentId, Sku};
 use kontor_core::money::{Currency, Money};
 use kontor_core::order::{Order, OrderPayment, OrderStatus};
 use kontor_core::payment::call::MethodToken;
-use kontor_core::payment::record::{Capture, Payment};
+use kontor_core::payment::record::{Capture, Payment, PaymentStatus};
 use kontor_core::product::edit::{ProductEdit, VariantEdit};
 use kontor_core::product::price::price;
 use kontor_core::product::{Policy, Selling};
@@ -297,6 +297,9 @@ impl Buyer {
     fn looks(&mut self, till: &Till, chance: &mut Chance) -> Kept<Option<Step>> {
         let Some(order) = till.row::<Order>(self.order())? else { return Ok(None) };
         let is_handed_out = order.status == OrderStatus::Completed;
+        if let (true, Some(number)) = (order.status != OrderStatus::Canceled, self.uncaptured(till)?) {
+            return Ok(Some(Step::Undo(number)));
+        }
         Ok(match (order.status, order.payment_status) {
             (OrderStatus::Canceled, _) => self.stuck(till)?.map(Step::Undo),
             (_, OrderPayment::Refunded | OrderPayment::PartiallyRefunded) => None,
@@ -326,6 +329,17 @@ impl Buyer {
             let payment = till.row::<Payment>(PaymentId { order: self.order(), number })?;
             let is_stuck = |payment: &Payment| payment.authorized() > 0 || payment.captured > payment.refunded;
             if payment.is_some_and(|payment| payment.pending.is_some() || is_stuck(&payment)) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A payment that was not paid out, and that the provider did not give up either.
+    fn uncaptured(&self, till: &Till) -> Kept<Option<u16>> {
+        for number in 1..=4 {
+            let payment = till.row::<Payment>(PaymentId { order: self.order(), number })?;
+            if payment.is_some_and(|payment| payment.status == PaymentStatus::Uncaptured && payment.pending.is_none()) {
                 return Ok(Some(number));
             }
         }

@@ -56,6 +56,25 @@ pub struct Takings {
     pub simulated_s: u64,
 }
 
+impl Takings {
+    /// Adds those of another world.
+    pub fn add(&mut self, other: Self) {
+        let sums = [
+            (&mut self.orders, other.orders),
+            (&mut self.paid, other.paid),
+            (&mut self.canceled, other.canceled),
+            (&mut self.calls, other.calls),
+            (&mut self.unknown, other.unknown),
+            (&mut self.callbacks, other.callbacks),
+            (&mut self.crashes, other.crashes),
+            (&mut self.simulated_s, other.simulated_s),
+        ];
+        sums.into_iter().for_each(|(sum, more)| *sum += more);
+        self.captured += other.captured;
+        self.refunded += other.refunded;
+    }
+}
+
 /// How a world is.
 #[derive(Debug, Clone)]
 pub struct Market {
@@ -288,11 +307,7 @@ mod tests {
             let market = Market { seed, buyers: 40, faults: 250, crash };
             let takings = sell_and_pay(&market).unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}"));
             assert_eq!(sell_and_pay(&market).unwrap(), takings, "the same seed is the same world");
-            all.orders += takings.orders;
-            all.paid += takings.paid;
-            all.canceled += takings.canceled;
-            all.crashes += takings.crashes;
-            all.unknown += takings.unknown;
+            all.add(takings);
         }
         assert!(all.orders >= 240 && all.paid >= 100 && all.canceled >= 20, "{all:?}");
         assert!(all.crashes >= 50 && all.unknown >= 50, "{all:?}");
