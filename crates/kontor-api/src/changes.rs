@@ -28,6 +28,15 @@ pub struct Changes {
     pub next: String,
 }
 
+/// What a request would do now, with `dry_run=true`. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DryRun {
+    /// `true`.
+    pub dry_run: bool,
+    /// What would happen, in order.
+    pub events: Vec<Event>,
+}
+
 /// Everything that one request did. Without a key, who and by which request are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
@@ -374,6 +383,8 @@ pub enum TransferStep {
     Dispatched,
     /// They have arrived.
     Received,
+    /// The other site may not promise so many units, and borrows them.
+    Borrowing,
 }
 
 /// What kind of site it is.

@@ -6,7 +6,9 @@
 //! not given are not written either: a repeated request is told from another one by what was given.
 
 pub mod attribute;
+pub mod cart;
 pub mod changes;
+pub mod customer;
 pub mod demo;
 pub mod error;
 pub mod export;
@@ -14,8 +16,10 @@ pub mod health;
 pub mod job;
 pub mod listing;
 pub mod location;
+pub mod order;
 pub mod page;
 pub mod path;
+pub mod payment;
 pub mod person;
 pub mod price;
 pub mod problem;

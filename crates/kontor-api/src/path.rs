@@ -3,14 +3,15 @@
 /// What all paths of this version begin with.
 pub const V1: &str = "/api/v1";
 
-/// Whether writes under a path move stock, and so must carry a key.
-pub fn moves_stock(path: &str) -> bool {
-    [STOCK, RESERVATIONS, TRANSFERS].iter().any(|prefix| path.starts_with(prefix))
+/// Whether what is posted to a path moves stock or money, or adds to something, and so must carry a key.
+pub fn needs_key(path: &str) -> bool {
+    [STOCK, RESERVATIONS, TRANSFERS, ORDERS].iter().any(|prefix| path.starts_with(prefix))
+        || [CART_LINES, CART_MERGE, CHECKOUT, CAPTURE_PAYMENT, RESUME_PAYMENT].contains(&path)
 }
 
 /// Whether writes under a path carry what is personal.
 pub fn holds_personal(path: &str) -> bool {
-    ["/api/v1/customers", "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
+    [CUSTOMERS, "/api/v1/carts", "/api/v1/orders"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Products: list, create.
@@ -83,6 +84,54 @@ pub const WITHDRAW_TRANSFER: &str = "/api/v1/transfers/{id}/withdraw";
 pub const DISPATCH_TRANSFER: &str = "/api/v1/transfers/{id}/dispatch";
 /// Books what has arrived of it.
 pub const RECEIVE_TRANSFER: &str = "/api/v1/transfers/{id}/receive";
+/// Customers: list, find, make.
+pub const CUSTOMERS: &str = "/api/v1/customers";
+/// One customer: read, change.
+pub const CUSTOMER: &str = "/api/v1/customers/{id}";
+/// Forgets a person.
+pub const ERASE_CUSTOMER: &str = "/api/v1/customers/{id}/erase";
+/// Carts: open one.
+pub const CARTS: &str = "/api/v1/carts";
+/// One cart: read, change.
+pub const CART: &str = "/api/v1/carts/{id}";
+/// Lines of a cart: add units.
+pub const CART_LINES: &str = "/api/v1/carts/{id}/lines";
+/// One line of a cart: set, take away.
+pub const CART_LINE: &str = "/api/v1/carts/{id}/lines/{sku}";
+/// Takes the prices of the catalogue as they are now.
+pub const ACCEPT_PRICES: &str = "/api/v1/carts/{id}/accept-prices";
+/// Puts what is in another cart into this one.
+pub const CART_MERGE: &str = "/api/v1/carts/{id}/merge";
+/// Places an order from a cart.
+pub const CHECKOUT: &str = "/api/v1/carts/{id}/checkout";
+/// Open carts of a customer.
+pub const CARTS_OF_CUSTOMER: &str = "/api/v1/customers/{id}/carts";
+/// Orders: list.
+pub const ORDERS: &str = "/api/v1/orders";
+/// One order: read.
+pub const ORDER: &str = "/api/v1/orders/{id}";
+/// What became of an order.
+pub const TIMELINE: &str = "/api/v1/orders/{id}/timeline";
+/// Begins another payment of an order.
+pub const PAY_ORDER: &str = "/api/v1/orders/{id}/payments";
+/// Cancels an order.
+pub const CANCEL_ORDER: &str = "/api/v1/orders/{id}/cancel";
+/// Gives money back, and takes goods back.
+pub const REFUND_ORDER: &str = "/api/v1/orders/{id}/refunds";
+/// Hands out what was promised to an order.
+pub const SHIP_ORDER: &str = "/api/v1/orders/{id}/ship";
+/// Payments: list those that wait for somebody.
+pub const PAYMENTS: &str = "/api/v1/payments";
+/// One payment: read.
+pub const PAYMENT: &str = "/api/v1/payments/{id}";
+/// Pays out what was set aside.
+pub const CAPTURE_PAYMENT: &str = "/api/v1/payments/{id}/capture";
+/// Makes a call that was parked again.
+pub const RESUME_PAYMENT: &str = "/api/v1/payments/{id}/resume";
+/// Exchanges a card for what stands for it.
+pub const PAYMENT_TOKENS: &str = "/api/v1/payments/tokens";
+/// What a payment provider tells by itself.
+pub const PAYMENT_CALLBACKS: &str = "/api/v1/payments/callbacks";
 /// The stock ledger.
 pub const MOVEMENTS: &str = "/api/v1/movements";
 /// The change feed.
@@ -159,7 +208,3 @@ pub fn encode(value: &str, into: &mut String) {
         }
     }
 }
-/// Exchanges a card for what stands for it.
-pub const PAYMENT_TOKENS: &str = "/api/v1/payments/tokens";
-/// What a payment provider tells by itself.
-pub const PAYMENT_CALLBACKS: &str = "/api/v1/payments/callbacks";

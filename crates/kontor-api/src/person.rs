@@ -51,7 +51,11 @@ pub struct Address {
 pub struct Contact {
     /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 3, max_length = 254)]
+    #[schema(
+        min_length = 3,
+        max_length = 254,
+        pattern = r"^[^\s\u0000-\u001f\u007f-\u009f]+@[^\s@\u0000-\u001f\u007f-\u009f]+$"
+    )]
     pub email: Option<String>,
     /// Where the goods go.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,17 @@ use utoipa::ToSchema;
 
 use crate::time::Time;
 
+/// An amount of money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Money {
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    pub currency: String,
+    /// In major units, with all decimals of the currency.
+    #[schema(example = "12.50")]
+    pub amount: String,
+}
+
 /// How much a variant costs in a currency, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Price {

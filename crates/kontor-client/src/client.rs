@@ -24,6 +24,8 @@ const REPLY_BYTES_MAX: usize = 64 << 20;
 pub struct Client {
     url: String,
     key: Option<HeaderValue>,
+    /// Opens one cart.
+    cart_token: Option<HeaderValue>,
     http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -53,7 +55,14 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { url: trimmed.to_owned(), key, http })
+        Ok(Self { url: trimmed.to_owned(), key, cart_token: None, http })
+    }
+
+    /// The same with the token of a cart.
+    pub fn with_cart_token(&self, token: &str) -> Result<Self, ClientError> {
+        let mut token = HeaderValue::try_from(token).map_err(http::Error::from)?;
+        token.set_sensitive(true);
+        Ok(Self { cart_token: Some(token), ..self.clone() })
     }
 
     /// Reads a path, such as `/api/v1/products`.
@@ -123,6 +132,16 @@ impl Client {
         self.post(path, key, serde_json::to_vec(body)?).await?.json()
     }
 
+    /// Sets something to what it is to be, again while its outcome is unknown: that changes nothing more.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.send(Method::PUT, path, None, serde_json::to_vec(body)?.into()).await?.json()
+    }
+
+    /// Takes something away, again while its outcome is unknown.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::DELETE, path, None, Bytes::new()).await?.json()
+    }
+
     /// Changes or deletes something of which the caller has seen a revision.
     pub(crate) async fn edit<T: DeserializeOwned>(
         &self,
@@ -140,7 +159,7 @@ impl Client {
     /// Other refusals that may pass, as `overloaded`, are told with their `Retry-After`: whether to
     /// wait is the caller's to say.
     async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Bytes) -> Result<Reply, ClientError> {
-        let safe = method == Method::GET || key.is_some();
+        let safe = [Method::GET, Method::PUT, Method::DELETE].contains(&method) || key.is_some();
         let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
         let body = Sent { bytes: body, media_type: JSON };
         for _ in 1..TRIES {
@@ -183,6 +202,9 @@ impl Client {
         request = request.header(ACCEPT, "application/json");
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key);
+        }
+        if let Some(token) = &self.cart_token {
+            request = request.header("x-cart-token", token);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -2,11 +2,14 @@
 //!
 //! Plain HTTP: a Kontor site listens on loopback or behind a proxy that ends TLS.
 
+mod carts;
 mod client;
+mod customers;
 mod error;
 mod jobs;
 mod lines;
 mod locations;
+mod orders;
 mod products;
 mod reservations;
 mod sites;

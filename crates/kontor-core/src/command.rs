@@ -417,7 +417,7 @@ pub enum Command {
         /// Why.
         reason: Reason,
     },
-    /// Makes a call that was parked again.
+    /// Makes a call that was parked again, or asks once more for what a provider did not undo.
     ResumePayment {
         /// Of which payment.
         id: PaymentId,

@@ -59,6 +59,11 @@ pub const TRANSFER_LINES_MAX: usize = 300;
 /// exchange of journals; a day is a long cut, and after it the target tries once more.
 pub const TRANSFER_HOLD_MS: u64 = 24 * 3_600_000;
 
+/// How long a site that was asked for units of a transfer borrows what it may not promise, before it declines.
+/// An ask and its answer are one exchange of journals each way; a minute is six asks, and as long as somebody
+/// who wants a van sent waits for a word.
+pub const TRANSFER_BORROW_MS: u64 = 60_000;
+
 /// Offers that a site sees to in one group, each in an entry of its own.
 pub const OFFERS_PER_TICK: usize = 16;
 

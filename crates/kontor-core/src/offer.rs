@@ -69,6 +69,8 @@ pub enum Answer {
     Dispatched,
     /// It had accepted, has read that the asker withdrew, and holds nothing any more.
     Undone,
+    /// It may not promise so many units, and borrows them from other sites until this moment at most.
+    Borrowing(SiteTime),
 }
 
 /// One site's row of an offer: of what it asks, what it answers, or both where it asks itself.
@@ -154,6 +156,15 @@ impl Offer {
         Ok(Some(Self { id, asker: asker.clone(), asked, answered }))
     }
 
+    /// Until when this site borrows units for it at most, if it does.
+    pub fn borrows(&self, here: &SiteId) -> Option<SiteTime> {
+        let is_open = self.asked.of == *here && self.asked.said == Said::Offered;
+        match self.answered.as_ref().filter(|_| is_open)?.answer {
+            Answer::Borrowing(until) => Some(until),
+            _ => None,
+        }
+    }
+
     /// Offers by id and asker, from a key on: so many, or fewer if there are no more.
     pub fn list(view: &dyn View, from: &Key, before: &Key, limit: usize) -> Result<Vec<Self>, ViewError> {
         let mut names: Vec<(OfferId, SiteId)> = Vec::new();
@@ -229,7 +240,7 @@ pub enum By {
 pub type Transition = (OfferStatus, &'static str, By, OfferStatus);
 
 /// Everything that can become of an offer. Whatever is not here is refused.
-pub const TRANSITIONS: [Transition; 10] = [
+pub const TRANSITIONS: [Transition; 11] = [
     (OfferStatus::Offered, "accept", By::Target, OfferStatus::Accepted),
     (OfferStatus::Offered, "decline", By::Target, OfferStatus::Declined),
     (OfferStatus::Offered, "withdraw", By::Asker, OfferStatus::Withdrawn),
@@ -239,6 +250,8 @@ pub const TRANSITIONS: [Transition; 10] = [
     (OfferStatus::Confirmed, "lapse", By::Target, OfferStatus::Lapsed),
     (OfferStatus::Done, "dispatch", By::Target, OfferStatus::Dispatched),
     (OfferStatus::Dispatched, "receive", By::Asker, OfferStatus::Received),
+    // The target may promise too few, and others hold some.
+    (OfferStatus::Offered, "borrow", By::Target, OfferStatus::Offered),
     // The target answers what was withdrawn meanwhile, too: it gives back what it held.
     (OfferStatus::Withdrawn, "undo", By::Target, OfferStatus::Withdrawn),
 ];
@@ -256,7 +269,7 @@ impl OfferStatus {
             (_, Some(Answer::Done)) => Self::Done,
             (Said::Confirmed, _) => Self::Confirmed,
             (Said::Offered, Some(Answer::Accepted | Answer::Undone)) => Self::Accepted,
-            (Said::Offered, None) => Self::Offered,
+            (Said::Offered, None | Some(Answer::Borrowing(_))) => Self::Offered,
         }
     }
 

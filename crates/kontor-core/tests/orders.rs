@@ -58,7 +58,8 @@ fn who_is_declined_tries_another_card_while_the_units_are_held() {
          3s   | pay c1 with other             | asks authorize c1/2 1 250; c1 payment_begun: open pending unfulfilled                                | 10 1 0
          4s   | provider c1/2 1 did           | c1/2 1 done; h17 committed; c1 authorized: confirmed authorized unfulfilled; asks capture c1/2 2 250 | 10 0 1
          5s   | pay c1 with other             | no: payment_in_progress c1/2 operation capture                                                       | 10 0 1
-         6s   | provider c1/2 2 refused       | c1/2 2 refused; c1 payment_failed: confirmed failed unfulfilled                                      | 10 0 1
+         6s   | provider c1/2 2 refused       | c1/2 2 refused; c1 payment_failed: confirmed failed unfulfilled; asks void c1/2 3 250                | 10 0 1
+         6s   | provider c1/2 3 did           | c1/2 3 done; c1 voided: confirmed failed unfulfilled                                                 | 10 0 1
          7s   | pay c1 with third             | asks authorize c1/3 1 250; c1 payment_begun: confirmed pending unfulfilled                           | 10 0 1
          8s   | provider c1/3 1 did           | c1/3 1 done; c1 authorized: confirmed authorized unfulfilled; asks capture c1/3 2 250                | 10 0 1
          9s   | provider c1/3 2 did           | c1/3 2 done; c1 captured: confirmed paid unfulfilled                                                 | 10 0 1",

@@ -56,6 +56,88 @@ fn who_has_too_little_declines_and_says_why() {
 }
 
 #[test]
+fn who_may_promise_too_few_borrows_them_and_accepts_when_they_have_come() {
+    check(
+        "when | site | does                                         | and is told                        | main west
+         0s   | main | receive 10 apples                            | apples +10                         | 10 0 0
+         1s   | west | reads main                                   |                                    | 10 0 0
+         1s   | west | tend apples                                  | asks main for 5 apples in all      | 10 0 0
+         2s   | main | reads west                                   |                                    | 10 0 0
+         2s   | main | tend apples                                  | gives west 5 apples in all         | 10 0 0
+         20s  | west | reads main                                   |                                    | 10 0 0
+         20s  | west | transfer t1 8 apples from shop to annex      | t1 asked of main                   | 10 0 0
+         21s  | main | reads west                                   |                                    | 10 0 0
+         21s  | main | tend-offer t1 west                           | asks west for 3 apples in all, 3 for a buyer; t1 borrowing until 1m21s | 10 0 0
+         21s  | main | tend-offer t1 west                           | nothing                            | 10 0 0
+         21s  | main | dispatch t1                                  | no: transfer_status t1 offered     | 10 0 0
+         22s  | west | reads main                                   |                                    | 10 0 0
+         22s  | west | tend apples                                  | gives main 3 apples in all         | 10 0 0
+         23s  | main | reads west                                   |                                    | 10 0 0
+         23s  | main | tend-offer t1 west                           | t1 held until 1d23s; t1 accepted   | 10 8 0
+         24s  | west | reads main                                   |                                    | 10 8 0
+         24s  | west | tend-offer t1 west                           | t1 confirmed                       | 10 8 0",
+    );
+}
+
+#[test]
+fn who_cannot_borrow_in_time_declines() {
+    check(
+        "when | site | does                                         | and is told                        | main west
+         0s   | main | receive 10 apples                            | apples +10                         | 10 0 0
+         1s   | west | reads main                                   |                                    | 10 0 0
+         1s   | west | tend apples                                  | asks main for 5 apples in all      | 10 0 0
+         2s   | main | reads west                                   |                                    | 10 0 0
+         2s   | main | tend apples                                  | gives west 5 apples in all         | 10 0 0
+         20s  | west | reads main                                   |                                    | 10 0 0
+         20s  | west | transfer t1 8 apples from shop to annex      | t1 asked of main                   | 10 0 0
+         21s  | main | reads west                                   |                                    | 10 0 0
+         21s  | main | tend-offer t1 west                           | asks west for 3 apples in all, 3 for a buyer; t1 borrowing until 1m21s | 10 0 0
+         31s  | main | tend-offer t1 west                           | asks west for 3 apples in all, 3 for a buyer | 10 0 0
+         1m20s | main | tend-offer t1 west                          | asks west for 3 apples in all, 3 for a buyer | 10 0 0
+         1m21s | main | tend-offer t1 west                          | t1 declined(\"quota_exhausted_here: 8 of apples at shop were asked for, this site can promise 5, others 5\") | 10 0 0
+         1m22s | main | tend-offer t1 west                          | nothing                            | 10 0 0",
+    );
+}
+
+#[test]
+fn who_finds_that_the_others_have_sold_theirs_declines_at_once() {
+    check(
+        "when | site | does                                         | and is told                        | main west
+         0s   | main | receive 10 apples                            | apples +10                         | 10 0 0
+         1s   | west | reads main                                   |                                    | 10 0 0
+         1s   | west | tend apples                                  | asks main for 5 apples in all      | 10 0 0
+         2s   | main | reads west                                   |                                    | 10 0 0
+         2s   | main | tend apples                                  | gives west 5 apples in all         | 10 0 0
+         20s  | west | reads main                                   |                                    | 10 0 0
+         20s  | west | transfer t1 8 apples from shop to annex      | t1 asked of main                   | 10 0 0
+         21s  | main | reads west                                   |                                    | 10 0 0
+         21s  | main | tend-offer t1 west                           | asks west for 3 apples in all, 3 for a buyer; t1 borrowing until 1m21s | 10 0 0
+         22s  | west | reserve r1 5 apples                          | r1 held until 15m22s               | 10 0 0
+         23s  | main | reads west                                   |                                    | 10 5 0
+         23s  | main | tend-offer t1 west                           | t1 declined(\"insufficient_stock: 8 of apples at shop were asked for, 5 can be promised\") | 10 5 0",
+    );
+}
+
+#[test]
+fn what_was_withdrawn_is_borrowed_for_no_more() {
+    check(
+        "when | site | does                                         | and is told                        | main west
+         0s   | main | receive 10 apples                            | apples +10                         | 10 0 0
+         1s   | west | reads main                                   |                                    | 10 0 0
+         1s   | west | tend apples                                  | asks main for 5 apples in all      | 10 0 0
+         2s   | main | reads west                                   |                                    | 10 0 0
+         2s   | main | tend apples                                  | gives west 5 apples in all         | 10 0 0
+         20s  | west | reads main                                   |                                    | 10 0 0
+         20s  | west | transfer t1 8 apples from shop to annex      | t1 asked of main                   | 10 0 0
+         21s  | main | reads west                                   |                                    | 10 0 0
+         21s  | main | tend-offer t1 west                           | asks west for 3 apples in all, 3 for a buyer; t1 borrowing until 1m21s | 10 0 0
+         22s  | west | withdraw t1                                  | t1 withdrawn                       | 10 0 0
+         23s  | main | reads west                                   |                                    | 10 0 0
+         23s  | main | tend-offer t1 west                           | nothing                            | 10 0 0",
+    );
+}
+
+#[test]
 fn who_withdraws_while_the_other_accepts_has_withdrawn_and_nothing_stays_held() {
     check(
         "when | site | does                                         | and is told                        | main west

@@ -88,9 +88,9 @@ pub(crate) struct Holder {
 
 impl Holder {
     /// Somebody for whom another site asks.
-    pub(crate) fn of_another_site(actor: Actor) -> Self {
+    pub(crate) fn of_another_site(actor: Actor, may: May) -> Self {
         // No text has this digest, so nobody becomes this holder by a key.
-        Self { actor, may: May::All, is_of_another_site: true, digest: [0; 32] }
+        Self { actor, may, is_of_another_site: true, digest: [0; 32] }
     }
 }
 
@@ -101,6 +101,8 @@ pub(crate) enum May {
     All,
     /// Read the journal as this site; as any, if it is the key that sites share.
     Read(Option<SiteId>),
+    /// What the token of a cart opens: a buyer without a key, for whom another site asks.
+    Buy,
 }
 
 impl May {
@@ -224,6 +226,8 @@ impl Access {
     pub(crate) fn reaches(caller: Option<&Arc<Holder>>, path: &str) -> Result<(), Problem> {
         let is_for_sites = path.strip_prefix(path::SITES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match caller {
+            // Another site passes on for buyers what they may ask for, and nothing else.
+            Some(holder) if holder.may == May::Buy => Ok(()),
             Some(holder) if !holder.may.is_all() && !is_for_sites => {
                 Err(Problem::new(Code::Forbidden, "the key is for other paths"))
             }
@@ -363,7 +367,19 @@ fn public_id(key: &str) -> Option<&str> {
 }
 
 fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
+    digest_of(key.as_bytes())
+}
+
+/// The digest of a secret, as the site keeps it.
+pub(crate) fn digest_of(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+/// A new secret of 128 bits, and its digest.
+pub(crate) fn fresh_token() -> (String, [u8; 32]) {
+    let token = base32(&ids::secret::<16>());
+    let digest = digest(&token);
+    (token, digest)
 }
 
 /// Lower-case letters and digits that are hard to mistake for one another (Crockford's alphabet).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use kontor_core::command::{Command, Request};
+use kontor_core::event::Event;
 use kontor_site::persons::Persons;
 use kontor_site::reader::Reader;
 use kontor_site::{Answer, NotDone, Site};
@@ -117,20 +118,24 @@ impl App {
 
     /// Gives the site a command, and waits until it is durable or refused.
     pub(crate) async fn submit(&self, asked: &Asked, command: Command) -> Result<Answer, Problem> {
+        if asked.is_dry_run {
+            return Err(Problem::internal("the site was given a dry run to do"));
+        }
         if let Some(why) = self.site.status().stopped {
             return Err(Problem::new(Code::SiteStopped, format!("the site has stopped: {why}")));
         }
-        let request = Request {
-            command,
-            actor: asked.actor.clone(),
-            request_id: asked.request_id.clone(),
-            idempotency: asked.idempotency,
-            fresh_id: ids::fresh_uuid(),
-        };
+        let request = request(asked, command);
         match tokio::time::timeout(self.limits.write, self.site.submit(request)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(NotDone::Unknown.into()),
         }
+    }
+
+    /// What a command would do now. Nothing is done.
+    pub(crate) async fn rehearse(&self, asked: &Asked, command: Command) -> Result<Vec<Event>, Problem> {
+        let (site, request) = (self.site.clone(), request(asked, command));
+        let rehearsed = tokio::task::spawn_blocking(move || site.rehearse().decide_request(&request)).await;
+        Ok(rehearsed.map_err(|_| Problem::internal("a dry run panicked"))??)
     }
 
     /// Reads many rows on a thread that may wait for the disk.
@@ -146,5 +151,15 @@ impl App {
     /// Whether the server has begun to stop.
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
+    }
+}
+
+fn request(asked: &Asked, command: Command) -> Request {
+    Request {
+        command,
+        actor: asked.actor.clone(),
+        request_id: asked.request_id.clone(),
+        idempotency: asked.idempotency,
+        fresh_id: ids::fresh_uuid(),
     }
 }

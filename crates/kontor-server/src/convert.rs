@@ -1,5 +1,6 @@
 //! From the core onto the wire.
 
+pub(crate) mod order;
 pub(crate) mod product;
 pub(crate) mod transfer;
 

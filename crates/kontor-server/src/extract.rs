@@ -6,13 +6,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query};
 use http::request::Parts;
-use http::{Extensions, Request};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request};
 use kontor_api::Code;
-use kontor_core::id::SiteId;
+use kontor_core::id::{CartId, SiteId};
+use kontor_site::reader::Reader;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq;
 
-use crate::access::{Holder, May};
+use crate::access::{Holder, May, digest_of};
 use crate::app::App;
 use crate::convert::Audience;
 use crate::idempotency::{bytes_of, read_json};
@@ -98,7 +100,68 @@ impl FromRequestParts<App> for Peer {
         Ok(match &caller.any_key()?.may {
             May::All => Self { is_admin: true, site: None },
             May::Read(site) => Self { is_admin: false, site: site.clone() },
+            May::Buy => return Err(Problem::new(Code::Forbidden, "this is for sites and holders of keys")),
         })
+    }
+}
+
+/// The token of a cart, which opens it without a key.
+pub(crate) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
+
+/// Whoever buys: the holder of an admin key, who may do all, or somebody with the token of a cart, or without.
+pub(crate) struct Shopper {
+    /// The holder of a key, or a buyer for whom another site asks.
+    pub(crate) holder: Option<Arc<Holder>>,
+    pub(crate) token: Option<HeaderValue>,
+}
+
+impl Shopper {
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Result<Self, Problem> {
+        let holder = Caller::of(extensions).holder;
+        if matches!(holder.as_ref().map(|holder| &holder.may), Some(May::Read(_))) {
+            return Err(Problem::new(Code::Forbidden, "the key is for other paths"));
+        }
+        Ok(Self { holder, token: headers.get(CART_TOKEN).cloned() })
+    }
+
+    pub(crate) fn is_admin(&self) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.may.is_all())
+    }
+
+    /// Refuses something that is not for buyers.
+    pub(crate) fn needs_key(&self, what: &str) -> Result<(), Problem> {
+        if self.is_admin() { Ok(()) } else { Err(Problem::new(Code::Unauthenticated, format!("{what} needs a key"))) }
+    }
+
+    /// Refuses whoever shows nothing that could open a cart.
+    pub(crate) fn shows_something(&self) -> Result<(), Problem> {
+        let is_something = self.is_admin() || self.token.is_some();
+        let why = "send the cart's token as X-Cart-Token, or a key as X-API-Key";
+        if is_something { Ok(()) } else { Err(Problem::new(Code::Unauthenticated, why)) }
+    }
+
+    /// Whether the caller may have a cart of this site. One that is not there is opened by holders of keys alone.
+    pub(crate) fn opens(&self, reader: &Reader, id: CartId) -> Result<bool, Problem> {
+        self.shows_something()?;
+        if self.is_admin() {
+            return Ok(true);
+        }
+        let digest = digest_of(self.token.as_ref().map(HeaderValue::as_bytes).unwrap_or_default());
+        let kept = reader.cart(id)?.map(|cart| cart.token);
+        Ok(kept.is_some_and(|kept| bool::from(kept.ct_eq(&digest))))
+    }
+
+    /// The same caller with the token of another cart.
+    pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
+        let token = token.and_then(|token| HeaderValue::from_str(token).ok());
+        Self { holder: self.holder.clone(), token }
+    }
+}
+
+impl FromRequestParts<App> for Shopper {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Self::of(&parts.extensions, &parts.headers)
     }
 }
 

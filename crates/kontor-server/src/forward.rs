@@ -1,8 +1,8 @@
 //! Writes that another site decides: sent there once, over a link of one's own, and answered with what it says.
 //!
 //! Only what carries an `Idempotency-Key` is sent on, because only that can be repeated when nobody knows what
-//! became of it. The role of the caller is checked here; the other site is told who it was, and takes it from
-//! holders of a key of a site alone.
+//! became of it. The role of the caller is checked here, the token of a cart there; the other site is told who it
+//! was, and takes it from holders of a key of a site alone.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use kontor_api::{Code, path};
-use kontor_core::id::{Actor, ReservationId, SiteId};
+use kontor_core::id::{Actor, CustomerId, ReservationId, SiteId};
 use tokio::time::timeout;
 
 use crate::access::{Holder, May};
@@ -26,6 +26,9 @@ pub(crate) const SITE: HeaderName = HeaderName::from_static("kontor-site");
 
 /// For whom a site asks another, as `key:admin@us`.
 pub(crate) const ACTOR: HeaderName = HeaderName::from_static("kontor-actor");
+
+/// A buyer without a key, of whom nothing is known but the token of a cart.
+pub(crate) const BUYER: &str = "buyer";
 
 /// What of the other site's answer is passed on.
 const TOLD: [HeaderName; 7] = [
@@ -102,11 +105,20 @@ pub(crate) fn stands_for(
         return Err(forbidden("Kontor-Actor is for sites that pass on a request"));
     };
     let is_under = |all: &str| at.strip_prefix(all).is_some_and(|rest| rest.starts_with('/'));
-    let decided_at_home = [path::STOCK, path::LOCATIONS, path::RESERVATIONS, path::TRANSFERS];
+    let decided_at_home = [
+        path::STOCK,
+        path::LOCATIONS,
+        path::RESERVATIONS,
+        path::TRANSFERS,
+        path::CUSTOMERS,
+        path::CARTS,
+        path::ORDERS,
+        path::PAYMENTS,
+    ];
     let is_path = decided_at_home.iter().any(|all| is_under(all));
     if method.is_safe() || !is_path || !headers.contains_key(IDEMPOTENCY_KEY) {
         return Err(forbidden(
-            "only writes of books, reservations and transfers with an Idempotency-Key are passed on",
+            "only writes of books, reservations, transfers, customers, carts and orders with an Idempotency-Key are passed on",
         ));
     }
     let said = said.to_str().ok().and_then(|said| Some((said, said.rsplit_once('@')?)));
@@ -117,7 +129,9 @@ pub(crate) fn stands_for(
         return Err(forbidden(&format!("the key does not speak for {name} at site {of}")));
     }
     let actor = Actor::parse(said).map_err(|error| Problem::invalid("Kontor-Actor", error.to_string()))?;
-    Ok(Some(Arc::new(Holder::of_another_site(actor))))
+    // The other site knows nothing more of a buyer; whether a token opens a cart is looked at here.
+    let may = if name == BUYER { May::Buy } else { May::All };
+    Ok(Some(Arc::new(Holder::of_another_site(actor, may))))
 }
 
 /// A write was refused here. If another site decides it, it is asked.
@@ -176,8 +190,18 @@ fn owner(app: &App, problem: &Problem) -> Result<Option<SiteId>, Problem> {
             let id = problem.fact("reservation").and_then(|id| ReservationId::parse(id).ok());
             Ok(id.map(|id| app.site.read().reservation_elsewhere(id)).transpose()?.flatten())
         }
+        Code::UnknownCustomer => {
+            let id = problem.fact("customer").and_then(|id| CustomerId::parse(id).ok());
+            let home = id.map(|id| app.site.read().customer(id)).transpose()?.flatten().map(|(home, _)| home);
+            Ok(home.filter(|home| home != app.site.id()))
+        }
         _ => Ok(None),
     }
+}
+
+/// Something that another site decides.
+pub(crate) fn owned_by(owner: &SiteId, what: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::OwnedElsewhere, format!("{what} is of site {owner}")).with("site", owner.as_str())
 }
 
 fn answer(owner: &SiteId, told: Told) -> Response {

@@ -13,7 +13,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, MatchedPath};
-use http::{HeaderMap, HeaderName, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kontor_api::{Code, path};
 use kontor_core::command::Idempotency;
@@ -23,8 +23,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::extract::Caller;
-use crate::forward::Sent;
+use crate::extract::{CART_TOKEN, Caller, Shopper};
+use crate::forward::{BUYER, Sent};
 use crate::problem::{Problem, unreadable_json};
 
 use crate::limits::IDEMPOTENCY_KEY_MAX;
@@ -38,12 +38,21 @@ pub(crate) struct Posted<T> {
     pub(crate) asked: Asked,
 }
 
+/// The same of whoever buys.
+pub(crate) struct Shopped<T> {
+    pub(crate) body: T,
+    pub(crate) asked: Asked,
+    pub(crate) shopper: Shopper,
+}
+
 /// Who asks for a change, and how it is told from other requests.
 pub(crate) struct Asked {
     pub(crate) actor: Actor,
     pub(crate) request_id: RequestId,
     pub(crate) idempotency: Option<Idempotency>,
     precondition: Option<Precondition>,
+    /// It is only asked what would happen.
+    pub(crate) is_dry_run: bool,
     /// As it was sent, if it may be passed on to another site.
     pub(crate) sent: Option<Sent>,
     /// Another site has passed it on.
@@ -64,7 +73,8 @@ enum Precondition {
 impl Asked {
     /// A request that depends on no revision.
     pub(crate) fn plain(actor: Actor, request_id: RequestId, idempotency: Option<Idempotency>) -> Self {
-        Self { actor, request_id, idempotency, precondition: None, sent: None, is_forwarded: false }
+        let (precondition, is_dry_run, sent, is_forwarded) = (None, false, None, false);
+        Self { actor, request_id, idempotency, precondition, is_dry_run, sent, is_forwarded }
     }
 
     /// A request that needs no key, because it says itself what was done of it.
@@ -86,6 +96,11 @@ impl Asked {
             Some(Precondition::Nothing) => Ok(Some(0)),
         }
     }
+
+    /// The same where nobody needs to say it.
+    pub(crate) fn expected_if_said(&self) -> Result<Option<u64>, Problem> {
+        self.precondition.map_or(Ok(None), |_| self.expected())
+    }
 }
 
 impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
@@ -94,44 +109,99 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
         let caller = Caller::of(request.extensions());
         let holder = caller.admin()?;
-        let (actor, is_forwarded) = (holder.actor.clone(), holder.is_of_another_site);
-        let request_id = caller.ids.journaled();
-        let precondition = precondition(request.headers())?;
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        let operation = route.as_ref().map_or(request.uri().path(), MatchedPath::as_str);
-        let key = idempotency_key(request.headers(), operation)?;
-        let scope = key.as_deref().map(|key| {
-            digest(&[actor.as_str().as_bytes(), request.method().as_str().as_bytes(), operation.as_bytes(), key])
-        });
-        let operation = operation.to_owned();
-        let path = request.uri().path().to_owned();
-        if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
-            let names = names_of(query);
-            return Err(Problem::invalid("query", format!("no parameter is known here, and {names} was given")));
-        }
+        let who = Who { actor: holder.actor.clone(), is_forwarded: holder.is_of_another_site, token: &[] };
+        let (body, asked) = taken(request, app, &who).await?;
+        Ok(Self { body, asked })
+    }
+}
 
-        let mut headers = HeaderMap::new();
-        for name in [IDEMPOTENCY_KEY, header::IF_MATCH] {
-            if let Some(value) = request.headers().get(&name) {
-                headers.insert(name, value.clone());
-            }
-        }
-        let method = request.method().clone();
-        let bytes = bytes_of(request, app).await?;
-        let body: T = read_json(&bytes)?;
-        let names = caller.ids;
-        let sent = scope.is_some().then(|| Sent { method, path: path.clone(), headers, body: bytes, names });
-        let idempotency = match scope {
-            Some(scope) => {
-                let fingerprint = fingerprint(&path, precondition, &body)?;
-                let holds_personal = path::holds_personal(&operation);
-                let fingerprint =
-                    if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
-                Some(Idempotency { scope, fingerprint })
-            }
-            None => None,
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for Shopped<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
+        let shopper = Shopper::of(request.extensions(), request.headers())?;
+        let holder = shopper.holder.as_ref();
+        let nobody = || Actor::parse(BUYER).expect("a short word is an actor");
+        let who = Who {
+            actor: holder.map_or_else(nobody, |holder| holder.actor.clone()),
+            is_forwarded: holder.is_some_and(|holder| holder.is_of_another_site),
+            token: shopper.token.as_ref().filter(|_| !shopper.is_admin()).map(HeaderValue::as_bytes).unwrap_or(&[]),
         };
-        Ok(Self { body, asked: Asked { actor, request_id, idempotency, precondition, sent, is_forwarded } })
+        let (body, asked) = taken(request, app, &who).await?;
+        Ok(Self { body, asked, shopper })
+    }
+}
+
+/// Who sends a request.
+struct Who<'w> {
+    actor: Actor,
+    is_forwarded: bool,
+    /// What tells those from each other who have no key.
+    token: &'w [u8],
+}
+
+/// Reads a request that changes something.
+async fn taken<T: DeserializeOwned + Serialize>(
+    request: Request<Body>,
+    app: &App,
+    who: &Who<'_>,
+) -> Result<(T, Asked), Problem> {
+    let names = Caller::of(request.extensions()).ids;
+    let (actor, is_forwarded, request_id) = (who.actor.clone(), who.is_forwarded, names.journaled());
+    let precondition = precondition(request.headers())?;
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let operation = route.as_ref().map_or(request.uri().path(), MatchedPath::as_str);
+    let method = request.method().clone();
+    let key = idempotency_key(request.headers(), &method, operation)?;
+    let scope = key.as_deref().map(|key| {
+        let parts = [actor.as_str().as_bytes(), method.as_str().as_bytes(), operation.as_bytes(), key];
+        match who.token {
+            [] => digest(&parts),
+            token => digest(&[parts.as_slice(), &[token]].concat()),
+        }
+    });
+    let holds_personal = path::holds_personal(operation);
+    let path = request.uri().path().to_owned();
+    let is_dry_run = is_dry_run(request.uri().query())?;
+
+    let mut headers = HeaderMap::new();
+    for name in [IDEMPOTENCY_KEY, header::IF_MATCH, CART_TOKEN] {
+        if let Some(value) = request.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let bytes = bytes_of(request, app).await?;
+    let hide = |problem: Problem| if holds_personal { problem.without_values() } else { problem };
+    let body: T = read_json(&bytes).map_err(hide)?;
+    let idempotency = match scope {
+        Some(scope) => {
+            let fingerprint = fingerprint(&path, precondition, &body)?;
+            let fingerprint = if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
+            Some(Idempotency { scope, fingerprint })
+        }
+        None => None,
+    };
+    let sent = scope.is_some().then(|| {
+        let path = if is_dry_run { format!("{path}?{DRY_RUN}=true") } else { path };
+        Sent { method, path, headers, body: bytes, names }
+    });
+    Ok((body, Asked { actor, request_id, idempotency, precondition, is_dry_run, sent, is_forwarded }))
+}
+
+/// The one parameter that every write knows.
+pub(crate) const DRY_RUN: &str = "dry_run";
+
+fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
+    match query.unwrap_or_default() {
+        "" | "dry_run=false" => Ok(false),
+        "dry_run=true" => Ok(true),
+        query if query.starts_with("dry_run=") && !query.contains('&') => {
+            Err(Problem::invalid(DRY_RUN, "true or false is expected"))
+        }
+        query => {
+            let names = names_of(query);
+            Err(Problem::invalid("query", format!("{DRY_RUN} is known here, once, and {names} was given")))
+        }
     }
 }
 
@@ -154,14 +224,10 @@ fn names_of(query: &str) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What moves stock or holds it must be repeatable; edits of the catalogue carry their revision.
-fn is_required(operation: &str) -> bool {
-    path::moves_stock(operation)
-}
-
-fn idempotency_key(headers: &HeaderMap, operation: &str) -> Result<Option<Box<[u8]>>, Problem> {
+/// What moves stock or money must be repeatable; edits of the catalogue carry their revision.
+fn idempotency_key(headers: &HeaderMap, method: &Method, operation: &str) -> Result<Option<Box<[u8]>>, Problem> {
     match given_key(headers)? {
-        None if is_required(operation) => Err(Problem::new(
+        None if *method == Method::POST && path::needs_key(operation) => Err(Problem::new(
             Code::IdempotencyKeyMissing,
             "send Idempotency-Key with a fresh value, such as a UUID, for every new intention",
         )),
@@ -171,7 +237,7 @@ fn idempotency_key(headers: &HeaderMap, operation: &str) -> Result<Option<Box<[u
 
 /// The key in the header, if there is one.
 pub(crate) fn given_key(headers: &HeaderMap) -> Result<Option<Box<[u8]>>, Problem> {
-    match headers.get(IDEMPOTENCY_KEY).map(http::HeaderValue::as_bytes) {
+    match headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes) {
         None => Ok(None),
         Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.iter().all(|b| matches!(b, b'!'..=b'~')) => {
             Ok(Some(key.into()))
@@ -284,9 +350,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use kontor_api::Empty;
+    use kontor_api::cart::*;
+    use kontor_api::customer::*;
     use kontor_api::job::*;
     use kontor_api::listing::*;
     use kontor_api::location::*;
+    use kontor_api::order::*;
+    use kontor_api::payment::*;
     use kontor_api::product_edit::*;
     use kontor_api::reservation::*;
     use kontor_api::stock::*;
@@ -358,6 +428,20 @@ mod tests {
         ExtendReservation "e81d06d24a328c1406963e66dc3a3597" r#"{"ttl_s": 60}"#,
         AskTransfer "04c7ff261d7662d6bbf47c1d928e5415" r#"{"id": "trf_1", "from": "berlin", "to": "cellar", "lines": [{"sku": "P1", "quantity": 2}], "reason": "sold out"}"#,
         ReceiveTransfer "b6a25e9703e9e4b0d2a958ad1e43d88c" r#"{"received": [{"sku": "P1", "quantity": 1}]}"#,
+        CreateCustomer "3a2dc905846e30f1e106d44016aef816" r#"{"id": "cus_1", "email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
+        ChangeCustomer "5d182bd31c20fb7c17f1ebcd6c37095d" r#"{"email": "a@b", "name": "Ada", "addresses": [{"name": "Ada", "company": "X", "line1": "1", "line2": "2", "city": "C", "postal_code": "P", "region": "R", "country": "GB", "phone": "0"}]}"#,
+        EraseCustomer "501d5aeecd2aa660d2d9253ac8d6da83" r#"{"reason": "asked for it"}"#,
+        OpenCart "c0b08eba917a730b3e5bc421f9912315" r#"{"id": "cart_1", "currency": "EUR", "market": "gb", "location": "berlin", "customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "company": "Kiln", "line1": "Long Lane 4", "line2": "2nd", "city": "Bristol", "postal_code": "BS1", "region": "Avon", "country": "GB", "phone": "1"}, "bill_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "shipping", "label": "Parcel", "amount": "4.90"}], "lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
+        AddLines "67a7beba73b42ce539a968f10e3db552" r#"{"lines": [{"sku": "P1", "quantity": 2, "price": "1.00"}]}"#,
+        SetLine "18e5f35248186b363301def8a28c7642" r#"{"quantity": 2, "price": "1.00"}"#,
+        ChangeCart "5762907aa3ab004d367bdc31ebac6019" r#"{"customer_id": "cus_1", "contact": {"email": "a@example.com", "ship_to": {"name": "Ada", "line1": "Long Lane 4", "city": "Bristol", "country": "GB"}}, "amounts": [{"kind": "discount", "label": "Friends", "amount": "-1.00"}], "location": null}"#,
+        MergeCarts "b80ecbaf7e216328949965aed6915d09" r#"{"from": "cart_1", "from_token": "t"}"#,
+        Checkout "b1c15a196f9b7f9e51c375426b1381ae" r#"{"payment_method": "pm_1", "capture": "manual", "hold_s": 60, "wait_s": 5}"#,
+        PayOrder "f113985f24f0402727abecd220bec745" r#"{"method": "pm_1", "capture": "automatic", "wait_s": 5}"#,
+        CancelOrder "e73bd3b8f8c646934673d71bba08c208" r#"{"reason": "too late"}"#,
+        RefundOrder "c350683b05d66b11560698dea3c692a4" r#"{"amount": "1.00", "lines": [{"sku": "P1", "quantity": 2, "restock": "berlin"}], "reason": "too big"}"#,
+        ShipOrder "83b74d69b98ef09dc74cf3c4d479bb31" r#"{"lines": [{"sku": "P1", "location": "berlin", "quantity": 2}]}"#,
+        CapturePayment "32130c6151fe5fc3a91b14f540cd9cbd" r#"{"amount": "1.00"}"#,
         Empty "fba3780c5f278904a544af6fe8e88722" "{}",
     };
 
@@ -366,7 +450,8 @@ mod tests {
         let document = openapi::complete(&router::routes().into_openapi());
         let operations = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
         // What only asks, and lines and journals, which say themselves what was done of them, have no key.
-        let keyed = operations.filter(|(_, operation)| operation["operationId"] != "read_products");
+        let keyless = ["read_products", "make_payment_token", "take_payment_callback"];
+        let keyed = operations.filter(|(_, operation)| !keyless.map(Value::from).contains(&operation["operationId"]));
         let contents = keyed.filter_map(|(_, operation)| operation["requestBody"]["content"].as_object());
         let contents = contents
             .flatten()

@@ -25,7 +25,6 @@ mod openapi;
 mod pages;
 mod parse;
 mod payments;
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 mod personal;
 mod problem;
 mod refusals;

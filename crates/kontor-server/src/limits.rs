@@ -102,8 +102,8 @@ pub(crate) const KEY_CHARS_MIN: usize = 16;
 /// Characters of an idempotency key.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
 
-/// Bytes of an e-mail address: what a mailbox can have (RFC 5321).
-pub(crate) const EMAIL_BYTES_MAX: usize = 254;
+/// Characters of an e-mail address: what a mailbox can have (RFC 5321).
+pub(crate) const EMAIL_CHARS_MAX: usize = 254;
 
 /// Characters of a name or of a line of an address: more than a label has room for. Nine fields of an address
 /// that are as long as they may be stay below what one sealed field takes.
@@ -236,6 +236,12 @@ pub(crate) const WISHES_MAX: usize = 16;
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 
+/// Entries of the journal that the payments' worker reads at a time.
+pub(crate) const WORKER_READS: usize = 500;
+
+/// How long the payments' worker rests when the journal could not be read.
+pub(crate) const WORKER_FAILED_REST: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,9 +254,3 @@ mod tests {
         assert_eq!(connections(100), 1);
     }
 }
-
-/// Entries of the journal that the payments' worker reads at a time.
-pub(crate) const WORKER_READS: usize = 500;
-
-/// How long the payments' worker rests when the journal could not be read.
-pub(crate) const WORKER_FAILED_REST: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
+use crate::idempotency::DRY_RUN;
 use crate::limits::IDEMPOTENCY_KEY_MAX;
 use crate::problem::MEDIA_TYPE;
 use crate::router;
@@ -19,10 +20,11 @@ use crate::router;
 #[openapi(
     info(
         title = "Kontor",
-        description = "Products, locations, stock and reservations of one site: exact, durable, explained.\n\n\
+        description = "Products, stock, carts, orders and payments of one site: exact, durable, explained.\n\n\
             Every answer carries `X-Request-Id` and `traceparent`; both are taken from the request if it has them. \
-            Writes of stock and reservations need an `Idempotency-Key`: a repeated request gets the same status and \
-            body again, with `Idempotency-Replayed: true`, for seven days. Callers whose requests are limited find \
+            Writes that move stock or money need an `Idempotency-Key`: a repeated request is done once, and is told so \
+            again, with `Idempotency-Replayed: true`, for seven days. With `dry_run=true` a write says what would \
+            happen, and does nothing. Callers whose requests are limited find \
             `RateLimit-Policy` and `RateLimit` on every answer. Whatever is not done is a problem document (RFC 9457); \
             programs decide by its `code`.",
     ),
@@ -31,12 +33,16 @@ use crate::router;
         (name = "locations", description = "Where it is"),
         (name = "stock", description = "How much is there, what came and went, and why"),
         (name = "reservations", description = "Units held until a deadline"),
+        (name = "customers", description = "Who buys, and how they are forgotten"),
+        (name = "carts", description = "What somebody may want to buy"),
+        (name = "orders", description = "What was bought, and what has become of it"),
+        (name = "payments", description = "What is asked of payment providers"),
         (name = "jobs", description = "Imports that can be resumed and undone, and exports"),
         (name = "changes", description = "Everything that happened, as a feed"),
         (name = "security", description = "For people who keep watch"),
         (name = "health", description = "For what keeps the server running"),
     ),
-    components(schemas(kontor_api::Problem)),
+    components(schemas(kontor_api::Problem, kontor_api::changes::DryRun)),
 )]
 struct Head;
 
@@ -58,6 +64,7 @@ pub(crate) fn operations(document: &OpenApi) -> Vec<(String, Method)> {
         let known = [
             (Method::GET, &item.get),
             (Method::POST, &item.post),
+            (Method::PUT, &item.put),
             (Method::PATCH, &item.patch),
             (Method::DELETE, &item.delete),
         ];
@@ -81,6 +88,7 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     document["components"]["securitySchemes"] = json!({
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "bearer": {"type": "http", "scheme": "bearer"},
+        "cart_token": {"type": "apiKey", "in": "header", "name": "X-Cart-Token"},
     });
     document["security"] = keys();
     document["info"]["license"] = json!({"name": "Apache-2.0", "identifier": "Apache-2.0"});
@@ -95,17 +103,22 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     // What takes rows says itself how far it came, and what only asks changes nothing.
     let is_write = method != "get" && !ASKS_AND_ROWS.contains(&path);
     let is_api = path.starts_with(path::V1);
-    let moves = path::moves_stock(path);
-    let is_edit = matches!(method, "patch" | "delete") || [path::ARCHIVE, path::ACTIVATE].contains(&path);
+    let needs_key = method == "post" && path::needs_key(path);
+    let is_of_cart = path.starts_with(path::CARTS);
+    let is_edit =
+        !is_of_cart && matches!(method, "patch" | "delete") || [path::ARCHIVE, path::ACTIVATE].contains(&path);
+    let may_say_revision = is_of_cart && matches!(method, "patch" | "put" | "delete");
     if operation.get("security").is_some() && is_api {
         // Everybody may, and a key that is given is looked at.
         operation["security"] = json!([{}, {"api_key": []}, {"bearer": []}]);
+    } else if is_for_buyers(path, method) {
+        operation["security"] = json!([{"cart_token": []}, {"api_key": []}, {"bearer": []}]);
     }
     let mut statuses = BTreeSet::from([500]);
     if is_api {
         statuses.extend([400, 401, 429]);
     }
-    if path.contains('{') || moves || path == path::MOVEMENTS {
+    if path.contains('{') || needs_key || path == path::MOVEMENTS {
         statuses.insert(404);
     }
     // Some of it is for keys of sites, and some of it is not.
@@ -115,19 +128,35 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     if path == path::READYZ {
         statuses.insert(503);
     }
+    if path == path::PAYMENT_TOKENS {
+        statuses.insert(402);
+    }
     if path == path::CHANGES {
         statuses.extend([406, 503]);
     }
     if is_write {
         statuses.extend([404, 408, 409, 413, 415, 422, 503]);
-        parameter(operation, idempotency_key(moves));
+        parameter(operation, idempotency_key(needs_key));
     }
     if method != "get" && !is_write {
         statuses.extend([404, 408, 409, 413, 415, 503]);
     }
     if is_edit {
         statuses.extend([412, 428]);
-        parameter(operation, if_match());
+        parameter(operation, if_match(true));
+    }
+    if may_say_revision {
+        statuses.insert(412);
+        parameter(operation, if_match(false));
+    }
+    if matches!((path, method), (path::CARTS_OF_CUSTOMER | path::CART, "get")) || path.starts_with(path::ORDERS) {
+        // Another site has it.
+        statuses.insert(503);
+    }
+    // Sites that are let in, and journals that are taken, are not decided by commands.
+    if is_write && !path.starts_with(path::SITES) {
+        parameter(operation, dry_run());
+        may_be_rehearsed(&mut operation["responses"]);
     }
     for status in statuses {
         let reference = json!({"$ref": format!("#/components/responses/Problem{status}")});
@@ -149,17 +178,74 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
         *body = body["oneOf"][0].take();
         operation["requestBody"]["required"] = json!(false);
     }
-    let links = match operation["operationId"].as_str() {
-        Some("make_reservation") => {
-            &["read_reservation", "extend_reservation", "commit_reservation", "release_reservation"][..]
+    let made = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    for (_, status, parameter, value, links) in LINKS.iter().filter(|(of, ..)| *of == made) {
+        for link in *links {
+            let id = format!("$response.body#/{value}");
+            operation["responses"][*status]["links"][*link] =
+                json!({"operationId": link, "parameters": {(*parameter): id}});
         }
-        Some("create_product") => &["read_product", "change_product", "add_variant", "archive_product"][..],
-        Some("open_location") => &["read_location", "rename_location"][..],
-        _ => &[],
-    };
-    for link in links {
-        operation["responses"]["201"]["links"][*link] =
-            json!({"operationId": link, "parameters": {"id": "$response.body#/id"}});
+    }
+}
+
+/// What can be done with what an operation answers: under which status, and which value of the answer names it.
+const LINKS: [(&str, &str, &str, &str, &[&str]); 10] = [
+    (
+        "make_reservation",
+        "201",
+        "id",
+        "id",
+        &["read_reservation", "extend_reservation", "commit_reservation", "release_reservation"],
+    ),
+    ("create_product", "201", "id", "id", &["read_product", "change_product", "add_variant", "archive_product"]),
+    ("create_customer", "201", "id", "id", &["read_customer", "change_customer", "erase_customer"]),
+    ("open_location", "201", "id", "id", &["read_location", "rename_location"]),
+    (
+        "open_cart",
+        "201",
+        "id",
+        "id",
+        &["read_cart", "add_to_cart", "set_cart_line", "change_cart", "accept_cart_prices", "check_out"],
+    ),
+    ("add_to_cart", "200", "id", "id", &["read_cart", "set_cart_line", "remove_cart_line", "merge_carts", "check_out"]),
+    (
+        "check_out",
+        "201",
+        "id",
+        "id",
+        &["read_order", "read_order_timeline", "pay_order", "cancel_order", "ship_order", "refund_order"],
+    ),
+    ("check_out", "201", "id", "payments/0/id", &["read_payment", "capture_payment", "resume_payment"]),
+    ("pay_order", "201", "id", "id", &["read_order", "cancel_order", "ship_order", "refund_order"]),
+    ("ship_order", "201", "id", "id", &["read_order", "refund_order"]),
+];
+
+/// What somebody may do who has the token of a cart.
+fn is_for_buyers(path: &str, method: &str) -> bool {
+    path.starts_with(path::CARTS)
+        || (path, method) == (path::ORDER, "get")
+        || [path::PAY_ORDER, path::CANCEL_ORDER].contains(&path)
+}
+
+fn dry_run() -> Value {
+    json!({
+        "name": DRY_RUN, "in": "query", "required": false,
+        "description": "Says what would happen, by the rules that would decide it, and does nothing",
+        "schema": {"type": "boolean", "default": false},
+    })
+}
+
+/// What a dry run answers stands beside what the write would.
+fn may_be_rehearsed(responses: &mut Value) {
+    let rehearsed = json!({"$ref": "#/components/schemas/DryRun"});
+    match responses.pointer_mut("/200/content/application~1json/schema") {
+        Some(schema) => *schema = json!({"anyOf": [schema.take(), rehearsed]}),
+        None => {
+            responses["200"] = json!({
+                "description": "With `dry_run=true`: what would happen",
+                "content": {"application/json": {"schema": rehearsed}},
+            });
+        }
     }
 }
 
@@ -179,9 +265,9 @@ fn idempotency_key(required: bool) -> Value {
     })
 }
 
-fn if_match() -> Value {
+fn if_match(required: bool) -> Value {
     json!({
-        "name": "If-Match", "in": "header", "required": true,
+        "name": "If-Match", "in": "header", "required": required,
         "description": "The `ETag` of the revision that is edited, or `*`",
         "schema": {"type": "string", "pattern": "^(\\*|\"[1-9][0-9]{0,17}\")$"},
         "example": "\"1\"",

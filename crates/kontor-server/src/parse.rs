@@ -1,6 +1,6 @@
 //! From the wire into the core: every value is checked once, and a bad one is named by its place.
 
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
+pub(crate) mod order;
 pub(crate) mod person;
 pub(crate) mod product;
 
@@ -80,15 +80,20 @@ pub(crate) fn units(pointer: &str, given: u64) -> Result<u64, Problem> {
     if given <= QUANTITY_MAX { Ok(given) } else { Err(Problem::invalid(pointer, bounds())) }
 }
 
-/// A duration in seconds.
+/// For how long units are held, in seconds.
 pub(crate) fn ttl(given: u64) -> Result<u64, Problem> {
+    duration("/ttl_s", given)
+}
+
+/// The same under another name.
+pub(crate) fn duration(pointer: &str, given: u64) -> Result<u64, Problem> {
     let ms = given.saturating_mul(1_000);
     if (HOLD_MS_MIN..=HOLD_MS_MAX).contains(&ms) {
         return Ok(ms);
     }
     let bounds =
         format!("{} to {} seconds are allowed, and {given} were given", HOLD_MS_MIN / 1_000, HOLD_MS_MAX / 1_000);
-    Err(Problem::invalid("/ttl_s", bounds))
+    Err(Problem::invalid(pointer, bounds))
 }
 
 /// A reservation's id.

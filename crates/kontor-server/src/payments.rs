@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::idempotency::Asked;
+use crate::ids::secret;
 use crate::limits::{WORKER_FAILED_REST, WORKER_READS};
 use crate::problem::Problem;
 
@@ -67,6 +68,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
         );
         return;
     }
+    let mut chance = fastrand::Rng::with_seed(u64::from_be_bytes(secret()));
     let (told, mut ended) = mpsc::unbounded_channel::<Ended>();
     loop {
         let now_ms = clock::wall_ms();
@@ -95,7 +97,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
                 if let Err(trouble) = &result {
                     tracing::warn!(payment.id = %call.payment, "The {} of {} has not ended: {trouble}", call.operation, call.payment);
                 }
-                let told = calls.ended(clock::wall_ms(), &call, result, fastrand::u64(..));
+                let told = calls.ended(clock::wall_ms(), &call, result, chance.u64(..));
                 if let Some(command) = told {
                     tokio::spawn(tell(app.clone(), command));
                 }

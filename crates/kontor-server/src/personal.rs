@@ -29,6 +29,7 @@ use crate::problem::Problem;
 pub(crate) struct Place<T>(&'static str, PhantomData<fn() -> T>);
 
 /// Every place there is.
+#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 pub(crate) mod place {
     use super::{Address, Place};
 
@@ -56,6 +57,7 @@ pub(crate) struct Address {
 }
 
 /// Where a buyer is reached, checked and not sealed yet.
+#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 #[derive(Default)]
 pub(crate) struct PlainContact {
     pub(crate) email: Option<String>,
@@ -112,6 +114,7 @@ impl Personal {
         Ok(PersonKey::new(person, &key))
     }
 
+    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
     /// Seals one field of a person. Whoever seals several asks for the [`Personal::key`] once.
     pub(crate) async fn seal<T: Serialize>(
         &self,
@@ -122,6 +125,7 @@ impl Personal {
         self.key(person).await?.seal(&place, value)
     }
 
+    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
     /// Opens one field; nothing if its person was erased or has no key here.
     pub(crate) fn open<T: DeserializeOwned>(&self, place: Place<T>, sealed: &Sealed) -> Result<Option<T>, Problem> {
         Ok(self.reading(sealed.person())?.open(&place, Some(sealed)))
@@ -129,11 +133,20 @@ impl Personal {
 
     /// For several fields of a person.
     pub(crate) fn reading(&self, person: CustomerId) -> Result<Reading, Problem> {
-        let key = self.persons.key(person)?.map(|key| PersonKey::new(person, &key));
+        let key = match self.persons.key(person) {
+            Ok(key) => key.map(|key| PersonKey::new(person, &key)),
+            // One of many that are listed, as a rule, and no reason not to show the others.
+            Err(PersonError::Keys(error @ KeyError::Damaged { .. })) => {
+                tracing::error!(person.id = %person, "The key of a person cannot be used: {error}");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let is_erased = key.is_none() && self.persons.is_erased(person)?;
         Ok(Reading { key, is_erased, is_sealed: false })
     }
 
+    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
     /// Seals where a buyer is reached. Nothing is made for a person of whom nothing is given.
     pub(crate) async fn seal_contact(&self, person: CustomerId, contact: &PlainContact) -> Result<Contact, Problem> {
         let PlainContact { email, ship_to, bill_to } = contact;
@@ -145,6 +158,18 @@ impl Personal {
             email: key.seal_some(&place::CONTACT_EMAIL, email.as_ref())?,
             ship_to: key.seal_some(&place::CONTACT_SHIP_TO, ship_to.as_ref())?,
             bill_to: key.seal_some(&place::CONTACT_BILL_TO, bill_to.as_ref())?,
+        })
+    }
+
+    /// Fills in what was sealed before and is not given anew, to be sealed for somebody else.
+    pub(crate) fn complete_contact(&self, given: PlainContact, before: &Contact) -> Result<PlainContact, Problem> {
+        let Some(first) = before.fields().next() else { return Ok(given) };
+        let mut reading = self.reading(first.person())?;
+        let PlainContact { email, ship_to, bill_to } = given;
+        Ok(PlainContact {
+            email: email.or_else(|| reading.open(&place::CONTACT_EMAIL, before.email.as_ref())),
+            ship_to: ship_to.or_else(|| reading.open(&place::CONTACT_SHIP_TO, before.ship_to.as_ref())),
+            bill_to: bill_to.or_else(|| reading.open(&place::CONTACT_BILL_TO, before.bill_to.as_ref())),
         })
     }
 

@@ -100,6 +100,17 @@ impl Problem {
         self
     }
 
+    /// The same, without repeating what was sent: it may be personal, and problems are logged.
+    pub(crate) fn without_values(mut self) -> Self {
+        let said = "this is not what is expected here, or not known";
+        let inner = self.inner();
+        let places: Vec<&str> = inner.errors.iter().map(|error| error.pointer.trim_start_matches('/')).collect();
+        let place = places.into_iter().find(|place| !place.is_empty());
+        inner.detail = place.map_or_else(|| said.to_owned(), |place| format!("{place}: {said}"));
+        inner.errors.iter_mut().for_each(|error| error.detail = said.to_owned());
+        self
+    }
+
     /// The same, called otherwise.
     pub(crate) fn of_code(mut self, code: Code, detail: String) -> Self {
         let inner = self.inner();
@@ -110,6 +121,11 @@ impl Problem {
     /// A fact that is a text.
     pub(crate) fn fact(&self, name: &str) -> Option<&str> {
         self.0.facts.get(name).and_then(Value::as_str)
+    }
+
+    /// All facts.
+    pub(crate) fn facts(&self) -> &Map<String, Value> {
+        &self.0.facts
     }
 
     /// The key that is to blame, if one is.

@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
-    bulk, changes, export, jobs, listings, locations, movements, payment_provider, products, reservations, revisions,
-    search, security, sites, stock, transfers,
+    bulk, carts, changes, customers, export, jobs, listings, locations, movements, orders, payment_provider,
+    payments as paid, products, reservations, revisions, search, security, sites, stock, transfers,
 };
 use crate::service::{Service, note_route};
 use crate::{compat, demo, openapi, pages, payments};
@@ -59,7 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head()).merge(everybody()).merge(sellers()).merge(operators())
 }
 
-/// What everybody may read: shops show it.
+/// What everybody may read, shops show it; and what buyers do.
 fn everybody() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(search::list, products::create))
@@ -72,6 +72,16 @@ fn everybody() -> OpenApiRouter<App> {
         .routes(routes!(stock::list))
         .routes(routes!(stock::read))
         .routes(routes!(changes::read))
+        .routes(routes!(carts::open))
+        .routes(routes!(carts::read, carts::edit))
+        .routes(routes!(carts::add))
+        .routes(routes!(carts::set_line, carts::remove_line))
+        .routes(routes!(carts::accept_prices))
+        .routes(routes!(carts::merge))
+        .routes(routes!(carts::check_out))
+        .routes(routes!(orders::read))
+        .routes(routes!(orders::pay))
+        .routes(routes!(orders::cancel))
         .routes(routes!(payment_provider::tokenize))
         .routes(routes!(payment_provider::take))
 }
@@ -107,12 +117,24 @@ fn sellers() -> OpenApiRouter<App> {
         .routes(routes!(reservations::extend))
         .routes(routes!(reservations::commit))
         .routes(routes!(reservations::release))
+        .routes(routes!(customers::list, customers::create))
+        .routes(routes!(customers::read, customers::change))
+        .routes(routes!(customers::erase))
         .routes(routes!(transfers::list, transfers::ask))
         .routes(routes!(transfers::read))
         .routes(routes!(transfers::withdraw))
         .routes(routes!(transfers::dispatch))
         .routes(routes!(transfers::receive))
         .routes(routes!(movements::list))
+        .routes(routes!(carts::of_customer))
+        .routes(routes!(orders::list))
+        .routes(routes!(orders::timeline))
+        .routes(routes!(orders::refund))
+        .routes(routes!(orders::ship))
+        .routes(routes!(paid::list))
+        .routes(routes!(paid::read))
+        .routes(routes!(paid::capture))
+        .routes(routes!(paid::resume))
 }
 
 /// What keeps the server running looks at.

@@ -71,6 +71,35 @@ async fn hold(client: Client) {
 }
 
 #[tokio::test]
+async fn a_cart_is_filled_ordered_and_canceled() {
+    with_server(cart).await;
+}
+
+async fn cart(client: Client) {
+    let tea = serde_json::json!({"title": "Tea", "variants": [
+        {"sku": "TEA", "policy": "none", "prices": [{"currency": "GBP", "amount": "3.20"}]}
+    ]});
+    client.create_product(&from_json(tea), None).await.unwrap();
+    let shop: OpenLocation = from_json(serde_json::json!({ "id": "shop", "name": "Shop" }));
+    client.open_location(&shop, None).await.unwrap();
+    let opened = client.open_cart(&from_json(serde_json::json!({"currency": "GBP"})), None).await.unwrap();
+    let buyer = client.with_cart_token(opened.token.as_deref().unwrap()).unwrap();
+    let (id, line) = (opened.id.as_str(), from_json(serde_json::json!({"lines": [{"sku": "TEA", "quantity": 1}]})));
+    buyer.add_to_cart(id, &line, "k1").await.unwrap();
+    let cart = buyer.add_to_cart(id, &line, "k2").await.unwrap();
+    assert_eq!((cart.lines[0].quantity, cart.total.unwrap().amount.as_str()), (2, "6.40"));
+    let set = from_json(serde_json::json!({"quantity": 3}));
+    assert_eq!(buyer.set_cart_line(id, "TEA", &set).await.unwrap().lines[0].quantity, 3);
+    assert!(buyer.remove_cart_line(id, "TEA").await.unwrap().lines.is_empty());
+    buyer.add_to_cart(id, &line, "k3").await.unwrap();
+    let order = buyer.check_out(id, &from_json(serde_json::json!({})), "k4").await.unwrap();
+    assert_eq!(buyer.order(&order.number).await.unwrap().id, order.id);
+    let canceled = buyer.cancel_order(&order.id, &from_json(serde_json::json!({})), "k5").await.unwrap();
+    assert_eq!(canceled.status, kontor_api::order::OrderStatus::Canceled);
+    assert_eq!(client.order_timeline(&order.id).await.unwrap().items.len(), 2);
+}
+
+#[tokio::test]
 async fn a_catalogue_is_imported_edited_exported_and_undone() {
     with_server(catalogue).await;
 }
@@ -109,4 +138,25 @@ async fn catalogue(client: Client) {
     }
     let job = client.job(&job.id).await.unwrap();
     assert_eq!((job.undone + job.changed_since, job.changed_since), (3_000, 3), "{job:?}");
+}
+
+#[tokio::test]
+async fn customers_are_kept_found_changed_and_forgotten() {
+    with_server(|client| async move {
+        let made = client
+            .create_customer(&from_json(serde_json::json!({"email": "ada@example.org", "name": "Ada"})), Some("ada"))
+            .await
+            .unwrap();
+        assert_eq!(client.customer(&made.id).await.unwrap(), made);
+        assert_eq!(client.customer_with_email("Ada@example.org").await.unwrap(), Some(made.clone()));
+        assert_eq!(client.customer_with_email("grace+1@example.org").await.unwrap(), None);
+        let change = from_json(serde_json::json!({"name": "Ada King"}));
+        let changed = client.change_customer(&made.id, IfMatch::Revision(made.revision), &change).await.unwrap();
+        assert_eq!((changed.name.as_deref(), changed.revision), (Some("Ada King"), Some(2)));
+        let erased = client.erase_customer(&made.id, &from_json(serde_json::json!({})), Some("erase")).await.unwrap();
+        assert!(erased.erased);
+        let read = client.customer(&made.id).await.unwrap();
+        assert_eq!((read.erased, read.name, read.erased_at), (true, None, Some(erased.erased_at)));
+    })
+    .await;
 }

@@ -63,6 +63,8 @@ figures! {
     transfers "transfers asked for",
     /// Those whose locations have homes at different sites.
     transfers_between "transfers between sites",
+    /// Transfers for which units were to be borrowed.
+    transfers_borrowed "transfers that had to borrow",
     /// Transfers that were declined.
     transfers_declined "transfers declined",
     /// Transfers that their asker took back.

@@ -75,6 +75,7 @@
 //! [`MemoryDisk`]: kontor_storage::journal::memory::MemoryDisk
 
 mod chance;
+mod checkouts;
 mod client;
 mod figures;
 mod links;
@@ -94,6 +95,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use checkouts::{Crash, Market, Phase, Point, Takings, crash_at, crash_points, sell_and_pay};
 pub use figures::Figures;
 pub use oracle::Violation;
 pub use plant::Plant;

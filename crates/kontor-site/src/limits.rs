@@ -74,6 +74,8 @@ pub const SEARCH_PROBED_WORDS_MAX: usize = 8;
 /// Attributes of a query that are counted; the others are only compared.
 pub const SEARCH_PROBED_ATTRIBUTES_MAX: usize = 8;
 
+/// Orders that one page of a list looks at before it ends early: some 10 ms of work.
+pub const ORDERS_LOOKED_AT: usize = 1_000;
 /// Calls to a payment provider under way at a time: more of them would only wait at the other side.
 pub const PAYMENT_CALLS_AT_ONCE: usize = 64;
 
@@ -88,8 +90,7 @@ pub const PAYMENT_GIVE_UP_MS: u64 = 10 * 60_000;
 
 /// How long anything else is tried before it waits for a person.
 pub const PAYMENT_PARK_MS: u64 = 24 * 3_600_000;
+
 /// After this the key of an erased person is tried again that could not be destroyed: a disk that fails may be
 /// mended meanwhile.
 pub const ERASURE_REST: Duration = Duration::from_secs(5);
-/// Orders that one page of a list looks at before it ends early: some 10 ms of work.
-pub const ORDERS_LOOKED_AT: usize = 1_000;

@@ -73,6 +73,11 @@ impl Persons {
         if self.site.read().is_erased(person)? { Ok(None) } else { Ok(self.keys.get(&person.0)?) }
     }
 
+    /// Whether a key is here, of somebody erased too, who is not given it any more.
+    pub fn holds_key(&self, person: CustomerId) -> Result<bool, KeyError> {
+        Ok(self.keys.get(&person.0)?.is_some())
+    }
+
     /// The key of a person, made and synced if there is none; none if they were erased. Blocks on the disk.
     pub fn key_or_new(&self, person: CustomerId, new: impl FnOnce() -> NewKey) -> Result<Option<Key>, PersonError> {
         if self.site.read().is_erased(person)? {
@@ -98,14 +103,15 @@ impl Persons {
 
     /// The same for all who were ever erased: what a crash left is found.
     pub fn destroy_all_erased(&self) -> Result<(), PersonError> {
-        let mut kept = BTreeSet::new();
-        self.keys.names(|name| kept.extend([CustomerId(name)]))?;
         let reader = self.site.read();
-        let mut erased = BTreeSet::new();
-        for person in kept {
-            if reader.is_erased(person)? {
-                erased.insert(person);
-            }
+        let (mut erased, mut unread) = (BTreeSet::new(), None);
+        self.keys.names(|name| match reader.is_erased(CustomerId(name)) {
+            Ok(true) => erased.extend([CustomerId(name)]),
+            Ok(false) => {}
+            Err(error) => unread = Some(error),
+        })?;
+        if let Some(error) = unread {
+            return Err(error.into());
         }
         if !erased.is_empty() {
             tracing::info!(persons = erased.len(), "Keys of erased persons are still here and are destroyed now");

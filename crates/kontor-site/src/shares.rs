@@ -140,7 +140,7 @@ impl Shares {
 }
 
 /// The item that a row of stock is about.
-fn item(key: &[u8]) -> Option<Item> {
+pub(crate) fn item(key: &[u8]) -> Option<Item> {
     let mut parts = KeyParts(key);
     let (sku, location) = (parts.text()?, parts.text()?);
     Some((Sku::parse(sku).ok()?, LocationId::parse(location).ok()?))

@@ -306,8 +306,9 @@ impl<V: View> Step<V> {
             return None;
         }
         let due = self.due.first().map(|(at, _)| *at);
-        let at_once = (self.offers.wait() || self.sweeps).then(SiteTime::default);
-        due.into_iter().chain(self.shares.next()).chain(at_once).min().map(|at| at.max(self.timer_rests_until))
+        let sweep = self.sweeps.then(SiteTime::default);
+        let all = due.into_iter().chain(self.shares.next()).chain(self.offers.next()).chain(sweep);
+        all.min().map(|at| at.max(self.timer_rests_until))
     }
 
     /// Takes inputs, decides what can be decided, and says what is to be done. `now` must not go back.
@@ -370,6 +371,7 @@ impl<V: View> Step<V> {
         if let Some((_, changes, _)) = &write {
             self.shares.changed(changes);
             self.offers.changed(changes);
+            self.offers.shelves_changed(changes);
         }
         outputs.extend(write.map(|(site, changes, folded)| Output::Write { site, changes, folded }));
         outputs.extend(read.map(|read| Output::Read { ticket: read.ticket, result: read.result }));
@@ -451,7 +453,7 @@ impl<V: View> Step<V> {
         let mut tended = Tended::default();
         if may_tend {
             tended.items = draft.see_to_shares(&mut self.shares);
-            tended.offers = draft.see_to_offers(&mut self.offers);
+            tended.offers = draft.see_to_offers(&mut self.offers, &mut self.shares);
         }
         if self.waiting.is_empty() && !ends_holds && !sweeps && draft.body.count() == before {
             // A look at shares and offers led to nothing: no day is started for that alone.
@@ -511,6 +513,7 @@ impl<V: View> Step<V> {
     fn follow(&mut self, changes: &Changes) {
         if self.rows.sites().len() > 1 {
             self.shares.changed(changes);
+            self.offers.shelves_changed(changes);
         }
         for (key, value) in changes.of(Table::DUE) {
             let mut parts = KeyParts(key);
@@ -588,11 +591,11 @@ impl Draft<'_> {
     }
 
     /// Sees to some offers, if there is room. Answers which.
-    fn see_to_offers(&mut self, offers: &mut Offers) -> Vec<Offer> {
-        if !offers.wait() || !self.has_room() {
+    fn see_to_offers(&mut self, offers: &mut Offers, shares: &mut Shares) -> Vec<Offer> {
+        if offers.next().is_none_or(|at| at > self.now) || !self.has_room() {
             return Vec::new();
         }
-        let taken = match offers.take(&self.rows) {
+        let taken = match offers.take(self.now, &self.rows) {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::error!("The site could not look at its offers: {error}");
@@ -606,8 +609,13 @@ impl Draft<'_> {
                 return taken[..number].to_vec();
             }
             let request = own_request(Command::TendOffer { id: *id, asker: asker.clone() });
-            if let Err(error) = self.decide(&request) {
+            let decided = self.decide(&request).map(|answer| shares.asked(&answer.events));
+            if let Err(error) = decided {
                 tracing::error!("The site could not see to {id} of {asker}: {error}");
+            }
+            let offer = (*id, asker.clone());
+            if let Err(error) = offers.seen_to(&offer, &self.writer.site, self.now, &self.rows) {
+                tracing::error!("The site could not look at {id} of {asker}: {error}");
             }
         }
         taken

@@ -5,7 +5,9 @@
 use kontor_core::command::{Command, Inbound, Line, Note, Request};
 use kontor_core::event::{Entry, Event};
 use kontor_core::group::{self, Digest, GroupBody, GroupHeader, Seen};
-use kontor_core::id::{Actor, LocationId, RequestId, SiteId, Sku};
+use kontor_core::id::{Actor, LocationId, OfferId, RequestId, SiteId, Sku};
+use kontor_core::limits::TRANSFER_BORROW_MS;
+use kontor_core::offer::{Offer, OfferStatus};
 use kontor_core::product::Selling;
 use kontor_core::quantity::Quantity;
 use kontor_core::refusal::Refusal;
@@ -179,6 +181,63 @@ fn a_buyer_who_is_refused_makes_the_site_ask_and_succeeds_when_the_answer_has_co
     sites.reads(1, 0);
     assert_eq!(sites.places[1].sellable(), 2);
     sites.act(1, reserve(2)).unwrap();
+}
+
+/// East wants so many apples at a location of its own.
+fn asks_for(sites: &mut Sites, units: u64) -> OfferId {
+    let (annex, id) = (LocationId::parse("annex").unwrap(), OfferId([7; 16]));
+    let open = Command::OpenLocation { id: annex.clone(), name: Title::parse("Annex").unwrap() };
+    sites.act(2, open).unwrap();
+    let lines = vec![(apples(), Quantity::new(units).unwrap())];
+    sites.act(2, Command::AskTransfer { id: Some(id), from: shop(), to: annex, lines, reason: None }).unwrap();
+    id
+}
+
+fn becomes(sites: &Sites, id: OfferId) -> OfferStatus {
+    Offer::read(sites.places[0].step.rows(), id, &site("east")).unwrap().unwrap().status()
+}
+
+#[test]
+fn a_transfer_of_more_than_a_share_waits_for_what_others_give_and_is_then_accepted() {
+    let mut sites = Sites::with_apples(90);
+    sites.rests();
+    let id = asks_for(&mut sites, 70);
+    sites.reads(0, 2);
+    assert_eq!(becomes(&sites, id), OfferStatus::Offered, "main has thirty, and asks the others");
+    sites.reads(1, 0);
+    sites.reads(0, 1);
+    assert_eq!(becomes(&sites, id), OfferStatus::Offered, "what one gives is not enough");
+    sites.reads(2, 0);
+    sites.reads(0, 2);
+    assert_eq!(becomes(&sites, id), OfferStatus::Accepted);
+    sites.rests();
+    assert_eq!(becomes(&sites, id), OfferStatus::Done);
+}
+
+#[test]
+fn a_transfer_for_which_nobody_answers_is_declined_after_a_while_also_by_a_site_that_was_started_again() {
+    let mut sites = Sites::with_apples(90);
+    sites.rests();
+    let id = asks_for(&mut sites, 70);
+    sites.reads(0, 2);
+    let main = sites.places.remove(0);
+    let rows = WriterRows::new(main.step.rows().tables().clone(), NAMES.iter().map(|name| site(name)).collect());
+    let writer = Writer { site: site("main"), term: 1, epoch: 2, nonce: 2 };
+    let step = Step::new(rows, writer, main.step.end().clone()).unwrap();
+    sites.places.insert(0, Place { step, ..main });
+    let begun = sites.now;
+    let mut looks = 0;
+    while becomes(&sites, id) == OfferStatus::Offered {
+        looks += 1;
+        assert!(looks < 100, "it looks again when an ask has run out, and not all the time");
+        let next = sites.places[0].step.next_timer().expect("it looks again");
+        sites.now = sites.now.max(next);
+        let now = sites.now;
+        sites.places[0].feed(now, vec![]);
+    }
+    assert_eq!(becomes(&sites, id), OfferStatus::Declined);
+    let waited = sites.now.0 - begun.0;
+    assert!((TRANSFER_BORROW_MS - 1_000..=TRANSFER_BORROW_MS + 1_000).contains(&waited), "{waited} ms");
 }
 
 #[test]

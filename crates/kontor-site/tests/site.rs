@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use kontor_core::cart::LineChange;
 use kontor_core::command::{Command, Idempotency, Inbound, Line, Note, Request, UpsertItem};
-use kontor_core::id::{Actor, JobId, LocationId, Position, RequestId, SiteId, Sku};
+use kontor_core::id::{Actor, CartId, JobId, LocationId, Position, RequestId, SiteId, Sku};
 use kontor_core::job::{JobKind, JobOptions, JobStep, Source};
+use kontor_core::money::Currency;
+use kontor_core::payment::record::Capture;
 use kontor_core::product::Selling;
 use kontor_core::product::edit::ProductEdit;
 use kontor_core::quantity::Quantity;
@@ -178,6 +181,7 @@ async fn rows_that_ran_ahead_of_a_crash_are_put_again() {
         site.submit(request(Command::Issue { lines: vec![line(1)], note }, Some(key))).await.unwrap();
     }
     import(&site).await;
+    order(&site).await;
     site.close().unwrap();
     drop(site);
 
@@ -204,6 +208,17 @@ async fn rows_that_ran_ahead_of_a_crash_are_put_again() {
         left_by_a_crash.write(batch).unwrap();
     }
     assert_eq!(fold(&left_by_a_crash), whole);
+}
+
+/// Of one unit, at a price of the caller's own.
+async fn order(site: &Site) {
+    let line = line(1);
+    let change = LineChange::Add { sku: line.sku, quantity: line.quantity, price: Some(100) };
+    let (id, currency, details) = (Some(CartId([1; 16])), Currency::parse("EUR").unwrap(), Box::default());
+    let open = Command::OpenCart { id, token: [0; 32], currency, market: None, details, lines: vec![change] };
+    site.submit(request(open, None)).await.unwrap();
+    let (cart, capture) = (CartId([1; 16]), Capture::Automatic);
+    site.submit(request(Command::Checkout { cart, method: None, capture, hold_ms: 60_000 }, None)).await.unwrap();
 }
 
 /// One line.

@@ -51,6 +51,9 @@ enum Commands {
     Backup(commands::backup::BackupArgs),
     /// Make a data directory from a backup; it starts as a new term.
     Restore(commands::backup::RestoreArgs),
+    /// Copy the keys of personal data, or bring them back. They are in no other backup.
+    #[command(subcommand)]
+    Keys(commands::keys::Command),
     /// Put files of products and stock into a site, with a report.
     #[command(subcommand)]
     Import(commands::import::Command),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Commands::Journal(command) => commands::journal::run(&command, style),
         Commands::Backup(args) => commands::backup::backup(&args, style),
         Commands::Restore(args) => commands::backup::restore(&args, style),
+        Commands::Keys(command) => commands::keys::run(&command, style),
         Commands::Import(command) => commands::import::run(command, style),
         Commands::Jobs(args) => commands::jobs::run(&args, style),
         Commands::Export(command) => commands::export::run(command, style),

@@ -135,9 +135,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kontor-client", &["kontor-api"]),
     ("kontor-payments", &["kontor-core"]),
     ("kontor-site", &["kontor-core", "kontor-storage"]),
-    ("kontor-server", &["kontor-api", "kontor-core", "kontor-site"]),
-    ("kontor-sim", &["kontor-api", "kontor-core", "kontor-site", "kontor-storage"]),
-    ("kontor", &["kontor-api", "kontor-client", "kontor-core", "kontor-server", "kontor-site", "kontor-storage"]),
+    ("kontor-server", &["kontor-api", "kontor-core", "kontor-payments", "kontor-site"]),
+    ("kontor-sim", &["kontor-api", "kontor-core", "kontor-payments", "kontor-site", "kontor-storage"]),
+    (
+        "kontor",
+        &[
+            "kontor-api",
+            "kontor-client",
+            "kontor-core",
+            "kontor-payments",
+            "kontor-server",
+            "kontor-site",
+            "kontor-storage",
+        ],
+    ),
     ("kontor-load", &["kontor-api", "kontor-client"]),
 ];
 

@@ -209,3 +209,16 @@ fn the_steps_of_an_offer_are_drawn_as_they_are() {
         drawn.into_iter().collect()
     );
 }
+
+#[test]
+fn the_steps_of_an_order_are_drawn_as_they_are() {
+    use kontor_core::order::{FULFILLMENT_STEPS, PAYMENT_STEPS, STATUS_STEPS};
+    fn lines<S: std::fmt::Display>(steps: &[(S, &str, S)]) -> impl Iterator<Item = String> {
+        steps.iter().map(|(from, step, to)| format!("{from} --> {to}: {step}"))
+    }
+    let text = read(Path::new("docs/data-model.md"));
+    let drawn = text.lines().map(str::trim).filter(|line| line.contains(" --> ") && line.contains(": "));
+    let drawn: Vec<String> = drawn.map(str::to_owned).collect();
+    let steps = lines(&STATUS_STEPS).chain(lines(&PAYMENT_STEPS)).chain(lines(&FULFILLMENT_STEPS));
+    assert_eq!(drawn, steps.collect::<Vec<_>>(), "in the order of the tables");
+}

@@ -7,7 +7,7 @@ use super::{Rules, limit};
 use crate::command::{Inbound, Line, Note};
 use crate::event::Event;
 use crate::id::{LocationId, OfferId, Owner, ReservationId, SiteId, Sku};
-use crate::limits::{TRANSFER_HOLD_MS, TRANSFER_LINES_MAX};
+use crate::limits::{TRANSFER_BORROW_MS, TRANSFER_HOLD_MS, TRANSFER_LINES_MAX};
 use crate::offer::{Answer, By, Offer, Said, Transfer, TransferLine};
 use crate::overlay::Overlay;
 use crate::quantity::Quantity;
@@ -168,8 +168,8 @@ impl Rules<'_> {
         let is_target = seen.asked.of == *here;
         let answer = seen.answered.as_ref().map(|answered| &answered.answer);
         match (&seen.asked.said, answer) {
-            (Said::Offered, None) if is_target => match self.accept(seen) {
-                Err(Stop::Refused(refusal)) => Ok(vec![seen.answer(Answer::Declined(refusal.reason()))]),
+            (Said::Offered, None | Some(Answer::Borrowing(_))) if is_target => match self.accept(seen) {
+                Err(Stop::Refused(refusal)) => self.borrow_or_decline(seen, &refusal),
                 accepted => accepted,
             },
             (Said::Confirmed, Some(Answer::Accepted)) if is_target => match self.act(seen) {
@@ -209,6 +209,28 @@ impl Rules<'_> {
         let mut events =
             self.reserve(Some(seen.id.into()), owner(seen.id).as_ref(), &seen.lines(), TRANSFER_HOLD_MS)?;
         events.push(seen.answer(Answer::Accepted));
+        Ok(events)
+    }
+
+    /// What others hold is asked for, as for a buyer, and the offer is looked at again; it is declined when that
+    /// takes too long, and at once when nobody holds any.
+    fn borrow_or_decline(self, seen: &Offer, refusal: &Refusal) -> Result<Vec<Event>, Stop> {
+        let since = seen.borrows(self.context.site);
+        let until = since.unwrap_or(self.context.now.plus(TRANSFER_BORROW_MS));
+        if !matches!(refusal, Refusal::QuotaExhaustedHere { .. }) || until <= self.context.now {
+            return Ok(vec![seen.answer(Answer::Declined(refusal.reason()))]);
+        }
+        let mut events = Vec::new();
+        for Line { sku, location, quantity } in seen.lines() {
+            let here = self.level(&sku, &location)?.sellable_here;
+            let missing = quantity.units().saturating_sub(u64::try_from(here).unwrap_or(0));
+            if missing > 0 {
+                events.extend(self.borrow_quota(&sku, &location, missing)?);
+            }
+        }
+        if since.is_none() {
+            events.push(seen.answer(Answer::Borrowing(until)));
+        }
         Ok(events)
     }
 

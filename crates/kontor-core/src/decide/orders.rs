@@ -27,7 +27,9 @@ impl Rules<'_> {
         let payments = self.payments_of(id)?;
         let is_asked = payments.iter().any(|(_, payment)| payment.pending.is_some());
         let moved = match order.payment_status {
-            OrderPayment::Pending | OrderPayment::Failed if !is_asked => moved.payment("void")?,
+            OrderPayment::Pending | OrderPayment::Failed if !is_asked && order.money.authorized == 0 => {
+                moved.payment("void")?
+            }
             _ => moved,
         };
         let mut events = self.give_up(order.reservation)?;

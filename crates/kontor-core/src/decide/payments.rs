@@ -118,13 +118,23 @@ impl Rules<'_> {
         Ok(waits.then(|| Event::PaymentParked { id, reason: Some(reason.clone()) }).into_iter().collect())
     }
 
+    /// Makes a call that was parked again; of an order that does not stand, and of a payment that was not paid out,
+    /// asks once more for what a provider did not give up or give back.
     pub(super) fn resume_payment(self, id: PaymentId) -> Result<Vec<Event>, Stop> {
         let payment = self.payment(id)?;
-        match payment.pending {
-            Some(pending) if pending.parked.is_some() => Ok(vec![Event::PaymentParked { id, reason: None }]),
-            Some(pending) => Err(Refusal::PaymentInProgress { payment: id, operation: pending.operation }.into()),
-            None => Err(Refusal::PaymentStatus { payment: id, status: payment.status }.into()),
+        match &payment.pending {
+            Some(pending) if pending.parked.is_some() => {
+                return Ok(vec![Event::PaymentParked { id, reason: None }]);
+            }
+            Some(_) => payment.is_idle(id)?,
+            None => {}
         }
+        let is_over =
+            payment.status == PaymentStatus::Uncaptured || self.own_order(id.order)?.status == OrderStatus::Canceled;
+        let undone = if is_over { self.undo_payment(id, &payment)? } else { None };
+        limit("calls of a payment", (payment.attempts + 1).into(), PAYMENT_CALLS_MAX.into())?;
+        let refusal = Refusal::PaymentStatus { payment: id, status: payment.status };
+        Ok(vec![undone.ok_or(refusal)?])
     }
 
     /// Asks for money to be given back by the payment that has it.
@@ -146,7 +156,9 @@ impl Rules<'_> {
         let left = payment.captured - payment.refunded;
         Ok(match (&payment.pending, payment.status) {
             (Some(_), _) => None,
-            (None, PaymentStatus::Authorized) => Some(payment.request(id, Operation::Void, payment.amount)),
+            (None, PaymentStatus::Authorized | PaymentStatus::Uncaptured) => {
+                Some(payment.request(id, Operation::Void, payment.amount))
+            }
             (None, PaymentStatus::Captured) if left > 0 => Some(payment.request(id, Operation::Refund, left)),
             (None, _) => None,
         })
@@ -234,7 +246,7 @@ impl Told<'_> {
     fn not_authorized(&self, reason: &Reason) -> Result<Vec<Event>, Stop> {
         let cause = Cause::PaymentFailed { payment: self.id.number, reason: reason.clone() };
         if self.order.status == OrderStatus::Canceled {
-            return Ok(vec![self.moving(cause).payment("void")?.event()]);
+            return Ok(vec![self.over(self.moving(cause))?.event()]);
         }
         let moved = self.moving(cause).payment("fail")?;
         let Rules { context, view } = self.rules;
@@ -274,19 +286,31 @@ impl Told<'_> {
         }
     }
 
-    /// What was set aside is not any more. Somebody has to look: the units are promised.
+    /// What was set aside is not paid out, and so given up. Of an order that stands the units stay promised: it is
+    /// paid otherwise, or somebody cancels it.
     fn not_captured(&self, reason: &Reason) -> Result<Vec<Event>, Stop> {
         let cause = Cause::PaymentFailed { payment: self.id.number, reason: reason.clone() };
-        let step = if self.order.status == OrderStatus::Canceled { "void" } else { "fail" };
-        let mut moved = self.moving(cause).payment(step)?;
-        moved.money.authorized -= self.payment.amount;
-        Ok(vec![moved.event()])
+        let moved = self.moving(cause);
+        let moved = if self.order.status == OrderStatus::Canceled { moved } else { moved.payment("fail")? };
+        let undo = self.rules.undo_payment(self.id, self.payment)?;
+        Ok([moved.event()].into_iter().chain(undo).collect())
     }
 
     fn voided(&self) -> Result<Vec<Event>, Stop> {
-        let mut moved = self.moving(Cause::Voided { payment: self.id.number }).payment("void")?;
-        moved.money.authorized -= self.payment.amount;
+        let moved = self.moving(Cause::Voided { payment: self.id.number });
+        let mut moved = self.over(moved)?;
+        moved.money.authorized -= self.amount;
         Ok(vec![moved.event()])
+    }
+
+    /// Of an order that does not stand, the last payment that comes to nothing ends the matter. What another one
+    /// has paid out, sets aside or is asked for is told by what becomes of that.
+    fn over(&self, moved: OrderMoved) -> Result<OrderMoved, Stop> {
+        let is_over = self.order.status == OrderStatus::Canceled;
+        let others = self.rules.payments_of(self.id.order)?;
+        let mut others = others.iter().filter(|(id, _)| *id != self.id);
+        let is_quiet = others.all(|(_, payment)| payment.pending.is_none() && payment.authorized() == 0);
+        Ok(if is_over && is_quiet { moved.clone().payment("void").unwrap_or(moved) } else { moved })
     }
 
     fn refunded(&self) -> Result<Vec<Event>, Stop> {

@@ -32,6 +32,8 @@ pub enum PaymentStatus {
     Voided,
     /// The payer's side or the provider said no.
     Failed,
+    /// The provider did not pay out what it has set aside: that is to be given up.
+    Uncaptured,
 }
 
 /// A payment.
@@ -174,16 +176,21 @@ impl Payment {
             (Outcome::Done { .. }, Operation::Refund) => self.refunded += amount,
             (Outcome::Declined { reason } | Outcome::Refused { reason }, operation) => {
                 self.reason = Some(reason.clone());
-                if matches!(operation, Operation::Authorize | Operation::Capture) {
-                    self.status = PaymentStatus::Failed;
-                }
+                self.status = match operation {
+                    Operation::Authorize => PaymentStatus::Failed,
+                    Operation::Capture => PaymentStatus::Uncaptured,
+                    Operation::Void | Operation::Refund => self.status,
+                };
             }
         }
     }
 
     /// Minor units that are set aside, and neither paid out nor given up.
     pub fn authorized(&self) -> i64 {
-        if self.status == PaymentStatus::Authorized { self.amount } else { 0 }
+        match self.status {
+            PaymentStatus::Authorized | PaymentStatus::Uncaptured => self.amount,
+            PaymentStatus::Pending | PaymentStatus::Captured | PaymentStatus::Voided | PaymentStatus::Failed => 0,
+        }
     }
 
     /// Whether it is not known yet whether the provider sets the money aside, and somebody is asking.
@@ -215,6 +222,7 @@ impl PaymentStatus {
             Self::Captured => "captured",
             Self::Voided => "voided",
             Self::Failed => "failed",
+            Self::Uncaptured => "uncaptured",
         }
     }
 }

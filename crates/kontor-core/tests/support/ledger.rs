@@ -350,6 +350,9 @@ fn told(event: &Event) -> String {
         Event::QuotaDeclined { sku, to, units, .. } => format!("declines {to} {units} {sku} in all"),
         Event::TransferAsked { id, of, .. } => format!("{} asked of {of}", offer_name(*id)),
         Event::TransferSaid { id, said } => format!("{} {}", offer_name(*id), spoken(said)),
+        Event::TransferAnswered { id, answer: kontor_core::offer::Answer::Borrowing(until), .. } => {
+            format!("{} borrowing until {}", offer_name(*id), spell(*until))
+        }
         Event::TransferAnswered { id, answer, .. } => format!("{} {}", offer_name(*id), spoken(answer)),
         other => super::orders::told(other).unwrap_or_else(|| panic!("no words for {other:?}")),
     }

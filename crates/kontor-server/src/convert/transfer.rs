@@ -73,5 +73,6 @@ pub(crate) fn answer(answer: &Answer) -> TransferStep {
         Answer::Done => TransferStep::Done,
         Answer::Dispatched => TransferStep::Dispatched,
         Answer::Undone => TransferStep::Undone,
+        Answer::Borrowing(_) => TransferStep::Borrowing,
     }
 }

@@ -1,6 +1,7 @@
 //! How every test asks: requests written as they are sent, against a site in memory.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,8 +16,8 @@ use kontor_payments::simulated::{Simulated, Simulator};
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
 use kontor_server::{Access, Limits, Options, Payments, router};
-use kontor_site::Site;
-use kontor_site::persons::Persons;
+use kontor_site::persons::{MasterKey, Persons};
+use kontor_site::{Settings, Site};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -25,6 +26,7 @@ pub(crate) struct Shop {
     pub(crate) site: Site,
     pub(crate) key: String,
     pub(crate) links: Links,
+    pub(crate) persons: Arc<Persons>,
     router: Router,
 }
 
@@ -53,9 +55,32 @@ impl Shop {
         let site = Site::in_memory(SiteId::parse(name).unwrap()).unwrap();
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
-        let links = options.links.clone();
+        let (links, persons) = (options.links.clone(), options.persons.clone());
         let router = router(site.clone(), Options { access: access(options.access), ..options });
-        Self { site, key, links, router }
+        Self { site, key, links, persons, router }
+    }
+
+    /// A site with a data directory. Opened again, it is the same one.
+    pub(crate) async fn in_directory(data: &Path) -> Self {
+        let site = Self::site_in(data);
+        let persons = Arc::new(Persons::open(&site, data, MasterKey::new([8; 32])).unwrap());
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = Options { persons: persons.clone(), ..options(&site, Limits::default()) };
+        let links = options.links.clone();
+        Self { router: router(site.clone(), options), site, key, links, persons }
+    }
+
+    /// The site of a data directory.
+    pub(crate) fn site_in(data: &Path) -> Site {
+        let settings = Settings {
+            data: data.to_owned(),
+            site: SiteId::parse("main").unwrap(),
+            nonce: 1,
+            journal: Default::default(),
+            tables: Default::default(),
+            disk_reserve_bytes: 0,
+        };
+        Site::open(&settings, |_| {}).unwrap()
     }
 
     /// A site whose payments are made by a provider in memory, and where they may be made to go wrong.
@@ -78,8 +103,8 @@ impl Shop {
         let payments = Payments::new(Chosen::Simulated(simulator.clone()), &Secrets::default());
         let (access, payments) = (access(options.access), Some(payments));
         let options = Options { access, payments, fault_injection: true, ..options };
-        let links = options.links.clone();
-        Self { router: router(site.clone(), options), site, key, links }
+        let (links, persons) = (options.links.clone(), options.persons.clone());
+        Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
     /// A site of a demo.
@@ -88,8 +113,8 @@ impl Shop {
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
         let options = Options { access: access(options.access), demo: Some(demo), ..options };
-        let links = options.links.clone();
-        Self { router: router(site.clone(), options), site, key, links }
+        let (links, persons) = (options.links.clone(), options.persons.clone());
+        Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
     /// With a product DESK and 10 of it at berlin, and nothing at depot.

@@ -67,11 +67,35 @@ fn every_path_of_the_api_crate_is_documented_and_no_other() {
         EXTEND,
         COMMIT,
         RELEASE,
+        CUSTOMERS,
+        CUSTOMER,
+        ERASE_CUSTOMER,
         TRANSFERS,
         TRANSFER,
         WITHDRAW_TRANSFER,
         DISPATCH_TRANSFER,
         RECEIVE_TRANSFER,
+        CARTS,
+        CART,
+        CART_LINES,
+        CART_LINE,
+        ACCEPT_PRICES,
+        CART_MERGE,
+        CHECKOUT,
+        CARTS_OF_CUSTOMER,
+        ORDERS,
+        ORDER,
+        TIMELINE,
+        PAY_ORDER,
+        CANCEL_ORDER,
+        REFUND_ORDER,
+        SHIP_ORDER,
+        PAYMENTS,
+        PAYMENT,
+        CAPTURE_PAYMENT,
+        RESUME_PAYMENT,
+        PAYMENT_TOKENS,
+        PAYMENT_CALLBACKS,
         MOVEMENTS,
         CHANGES,
         REFUSALS,
@@ -127,7 +151,8 @@ async fn every_documented_operation_is_routed_and_the_document_is_served() {
             let seen = shop.ask(&format!("{} {path}", method.to_uppercase())).await;
             assert_ne!(seen.status, 405, "{method} {path}");
             assert!(seen.status != 404 || seen.code() != "not_found", "{method} {path}");
-            assert!(seen.status.as_u16() < 500, "{method} {path}: {}", seen.body);
+            let is_well = seen.status.as_u16() < 500 || seen.code() == "payment_unavailable";
+            assert!(is_well, "{method} {path}: {}", seen.body);
         }
     }
     assert_eq!(shop.ask("GET /api/v1/openapi.json").await.json(), document);

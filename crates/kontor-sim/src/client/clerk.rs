@@ -54,7 +54,9 @@ impl Client {
         };
         // By mistake, somebody wants units brought to another site's location.
         let to = if self.chance.happens(0.02) { from.clone() } else { to };
-        let lines = skus.into_iter().map(|sku| (sku, self.line(board, 5).quantity)).collect();
+        // Sometimes so many that the other site must borrow them first.
+        let most = if self.chance.happens(0.3) { 24 } else { 5 };
+        let lines = skus.into_iter().map(|sku| (sku, self.line(board, most).quantity)).collect();
         let reason = self.note("transfer").reason;
         Command::AskTransfer { id, from, to, lines, reason }
     }

@@ -26,6 +26,9 @@ use super::{Kept, Oracle, broken, same};
 /// word for a promise.
 const HELD_MS: u64 = 24 * 3_600_000;
 
+/// How long units are borrowed that a site may not promise, before it declines.
+const BORROWED_MS: u64 = 60_000;
+
 /// What has become of a transfer, by what both sites have said of it.
 pub(crate) fn status(seen: &Offer) -> OfferStatus {
     match (&seen.asked.said, seen.answered.as_ref().map(|answered| &answered.answer)) {
@@ -36,8 +39,8 @@ pub(crate) fn status(seen: &Offer) -> OfferStatus {
         (_, Some(Answer::Done)) => OfferStatus::Done,
         (_, Some(Answer::Dispatched)) => OfferStatus::Dispatched,
         (Said::Confirmed, _) => OfferStatus::Confirmed,
+        (Said::Offered, None | Some(Answer::Borrowing(_))) => OfferStatus::Offered,
         (Said::Offered, Some(_)) => OfferStatus::Accepted,
-        (Said::Offered, None) => OfferStatus::Offered,
     }
 }
 
@@ -377,6 +380,7 @@ impl Oracle {
                 Event::ReservationEnded { status: ReservationStatus::Expired, .. } => {
                     self.hold_ran_out(event, booked, touched)?;
                 }
+                Event::QuotaAsked { .. } => self.deals(event, booked, touched)?,
                 event => told.push(event),
             }
         }
@@ -392,9 +396,15 @@ impl Oracle {
         };
         let before = (&seen.asked.said, seen.answered.as_ref().map(|answered| &answered.answer));
         let is_here = seen.asked.of == site;
+        let borrows_until = match before.1 {
+            Some(Answer::Borrowing(until)) => Some(*until),
+            _ => None,
+        };
+        let is_open = borrows_until.is_some() || before.1.is_none();
+        let once = (&(&Said::Offered, true, true), (before.0, is_open, is_here));
         let expected = match told.last() {
             Some(Event::TransferAnswered { answer: Answer::Accepted, .. }) => {
-                same("an offer is answered once", &(&Said::Offered, None, true), &(before.0, before.1, is_here))?;
+                same("an offer is answered once", once.0, &once.1)?;
                 let objections = self.shop.not_to_hold(&site, &seen, booked.at);
                 if !objections.is_empty() {
                     return Err(broken("what cannot be held is declined (nothing is sold twice)", objections, &told));
@@ -403,12 +413,27 @@ impl Oracle {
                 held.map(|held| vec![held, answers(&seen, Answer::Accepted)])
             }
             Some(Event::TransferAnswered { answer: Answer::Declined(why), .. }) => {
-                same("an offer is answered once", &(&Said::Offered, None, true), &(before.0, before.1, is_here))?;
+                same("an offer is answered once", once.0, &once.1)?;
                 let objections = self.shop.not_to_hold(&site, &seen, booked.at);
                 if !objections.iter().any(|objection| objection.code() == code_of(why.as_str())) {
                     return Err(broken("an offer is declined for a reason", objections, why));
                 }
+                // Where others hold some, they are asked first.
+                if why.as_str().starts_with("quota_exhausted_here")
+                    && borrows_until.is_none_or(|until| until > booked.at)
+                {
+                    return Err(broken("units that others hold are borrowed for a while", borrows_until, why));
+                }
                 Some(vec![answers(&seen, Answer::Declined(why.clone()))])
+            }
+            Some(Event::TransferAnswered { answer: Answer::Borrowing(until), .. }) => {
+                same("an offer is answered once", once.0, &once.1)?;
+                same("units are borrowed once, and for so long", &None, &borrows_until)?;
+                same("units are borrowed once, and for so long", &booked.at.plus(BORROWED_MS), until)?;
+                let objections = self.shop.not_to_hold(&site, &seen, booked.at);
+                let is_short = |objection: &Refusal| matches!(objection, Refusal::InsufficientStock { .. });
+                same("who has enough borrows nothing", &true, &objections.iter().any(is_short))?;
+                Some(vec![answers(&seen, Answer::Borrowing(*until))])
             }
             Some(Event::TransferAnswered { answer: Answer::Done, .. }) => {
                 let promise = "nothing is promised to another site before its confirm was read, and that once";

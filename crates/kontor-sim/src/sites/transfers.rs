@@ -78,6 +78,9 @@ impl Sites {
                 tells(rows, &seen)?;
             }
             let figures = &mut self.figures;
+            let is_borrowing = |told: &Told| matches!(told.word, Word::Answered(Answer::Borrowing(_)));
+            let is_borrowed = told.iter().any(is_borrowing);
+            figures.transfers_borrowed += u64::from(is_borrowed);
             figures.transfers += 1;
             figures.transfers_between += u64::from(seen.asked.of != *asker);
             match status(&seen) {
@@ -177,6 +180,7 @@ impl Transfers {
         let withdrawn = the(&|word| *word == Word::Said(Said::Withdrawn))?;
         let received = the(&|word| matches!(word, Word::Said(Said::Received(_))))?;
         let accepted = the(&answer(|answer| *answer == Answer::Accepted))?;
+        let borrowing = the(&answer(|answer| matches!(answer, Answer::Borrowing(_))))?;
         let declined = the(&answer(|answer| matches!(answer, Answer::Declined(_))))?;
         let lapsed = the(&answer(|answer| matches!(answer, Answer::Lapsed(_))))?;
         let done = the(&answer(|answer| *answer == Answer::Done))?;
@@ -200,6 +204,7 @@ impl Transfers {
         };
         let steps = [
             (accepted, asked, "nothing is held for what was not read"),
+            (borrowing, asked, "nothing is borrowed for what was not read"),
             (declined, asked, "nothing is declined that was not read"),
             (confirmed, accepted, "nothing is confirmed before its acceptance was read"),
             (done, confirmed, "nothing is promised to another site before its confirm was read"),
@@ -244,7 +249,8 @@ impl Transfers {
                 return Err(wrong("nothing is received that was not handed out"));
             }
         }
-        let last_answer = [dispatched, done, lapsed, undone, declined, accepted].into_iter().flatten().next();
+        let last_answer =
+            [dispatched, done, lapsed, undone, declined, accepted, borrowing].into_iter().flatten().next();
         let answered = last_answer.map(|told| match &told.word {
             Word::Answered(answer) => answer.clone(),
             _ => Answer::Undone,

@@ -78,9 +78,9 @@ impl Look<'_> {
             format!("{id} of {}: {authorized} set aside, {captured} paid, {refunded} given back", order.total)
         });
         let fits = match order.payment_status {
-            OrderPayment::Pending | OrderPayment::Failed | OrderPayment::Voided | OrderPayment::NotRequired => {
-                captured == 0 && authorized == 0
-            }
+            OrderPayment::NotRequired | OrderPayment::Voided => captured == 0 && authorized == 0,
+            // What another payment has set aside and could not pay out is being given up.
+            OrderPayment::Pending | OrderPayment::Failed => captured == 0,
             OrderPayment::Authorized => captured == 0 && authorized > 0,
             OrderPayment::Paid => captured == order.total && refunded == 0,
             OrderPayment::PartiallyPaid => captured > 0 && captured < order.total && refunded == 0,

@@ -8,7 +8,6 @@ use kontor_core::decide;
 use kontor_core::id::{CartId, CustomerId, OrderId, PaymentId, Position, SiteId};
 use kontor_core::order::{Order, OrderList, OrderNumber, OrderStatus, TimelineKey, TimelineRow};
 use kontor_core::payment::record::{self, Payment};
-use kontor_core::person::Customer;
 use kontor_core::record::{KeyParts, Primary as _, Table, decode};
 use kontor_core::refusal::Refusal;
 use kontor_core::reservation::{Reservation, ReservationStatus};
@@ -35,6 +34,8 @@ pub struct CartNow {
     pub hold: Option<Reservation>,
     /// Whether that has ended by itself.
     pub is_hold_over: bool,
+    /// Whether an e-mail address is known of its buyer.
+    pub has_email: bool,
 }
 
 /// A line of a cart, with what holds now.
@@ -118,7 +119,9 @@ impl Reader {
         let hold = cart.hold.map(|hold| self.reservation(hold)).transpose()?.flatten();
         let is_held = |hold: &Reservation| hold.status == ReservationStatus::Held && hold.expires_at > now;
         let is_hold_over = cart.hold.is_some() && !hold.as_ref().is_some_and(is_held);
-        Ok(Some(CartNow { id, cart, lines, missing, hold, is_hold_over }))
+        let customer = cart.customer.map(|id| self.customer(id)).transpose()?.flatten();
+        let has_email = cart.contact.email.is_some() || customer.is_some_and(|(_, known)| known.email.is_some());
+        Ok(Some(CartNow { id, cart, lines, missing, hold, is_hold_over, has_email }))
     }
 
     /// Open carts of a customer at this site. There are only so many.
@@ -127,11 +130,6 @@ impl Reader {
         let end = prefix.end();
         let range = KeyRange { from: prefix.as_bytes(), before: end.as_bytes() };
         self.collect(Table::CARTS_OF, range, PAGE_MAX, |key, _| CartOf::cart(&key[prefix.as_bytes().len()..]).map(Ok))
-    }
-
-    /// Whether a customer is known, at whichever site.
-    pub fn is_customer(&self, id: CustomerId) -> Result<bool, ViewError> {
-        Ok(!rows_of_sites::<Customer>(&self.rows, id)?.is_empty())
     }
 
     /// The first id in a range that a cart of this site or an order has.

@@ -27,7 +27,11 @@ impl Reader {
     }
 
     /// Customers by id, after one of them.
-    pub fn customers(&self, after: Option<CustomerId>, limit: usize) -> Result<Vec<(CustomerId, Customer)>, ViewError> {
+    pub fn customers(
+        &self,
+        after: Option<CustomerId>,
+        limit: usize,
+    ) -> Result<Vec<(CustomerId, SiteId, Customer)>, ViewError> {
         let from = after.map(|id| Key::new().fixed(&id.0).end()).unwrap_or_default();
         let range = KeyRange { from: from.as_bytes(), before: &[u8::MAX; 64] };
         let limit = limit.min(PAGE_MAX);
@@ -43,7 +47,7 @@ impl Reader {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        let known = found.into_iter().map(|id| Ok(self.customer(id)?.map(|(_, known)| (id, known))));
+        let known = found.into_iter().map(|id| Ok(self.customer(id)?.map(|(home, known)| (id, home, known))));
         known.filter_map(Result::transpose).collect()
     }
 }

@@ -383,8 +383,10 @@ fn folder_of(file: &Path) -> &Path {
 fn create_private_dir(dir: &Path) -> Result<(), KeyError> {
     let io = |source| failed("creating", dir, source);
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io(error)),
-        _ => sync_dir(folder_of(dir)).map_err(io),
+        Ok(()) => sync_dir(folder_of(dir)).map_err(io),
+        // Whoever made it has synced it before anybody else was let in.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io(error)),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+pub(crate) mod keys;
 pub(crate) mod mend;
 pub(crate) mod plan;
 pub(crate) mod serve;

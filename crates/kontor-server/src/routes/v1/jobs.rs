@@ -16,7 +16,7 @@ use kontor_core::job::{self as core, JobKind, JobOptions, JobStatus, Source};
 use kontor_core::refusal::Refusal;
 use kontor_core::text::hex;
 
-use super::{Paging, Told, expect_event, json, page, write};
+use super::{Paging, Told, Written, expect_event, json, page, submit, would_do, write};
 use crate::app::App;
 use crate::cursor::List;
 use crate::extract::{Admin, Named, Nothing, Params};
@@ -43,6 +43,9 @@ pub(crate) async fn start(State(app): State<App>, posted: Posted<StartJob>) -> R
     let source = parse::at("/source", Source::parse(body.source))?;
     let options = parse::at("/options", JobOptions::parse(body.options.unwrap_or_default()))?;
     if let Some(found) = resumed(&app, id, kind, digest)? {
+        if asked.is_dry_run {
+            return would_do(&[]);
+        }
         return json(http::StatusCode::OK, &found);
     }
     let command = Command::StartJob { id, kind, source, digest, options };
@@ -135,11 +138,14 @@ pub(crate) async fn finish(
     let id = job_id("id", &id)?;
     let now = found(&app, id)?;
     if now.status != JobStatus::Finished {
-        let finished = app.submit(&posted.asked, Command::FinishJob { id }).await;
+        let finished = submit(&app, &posted.asked, Command::FinishJob { id }).await;
         match finished {
             Err(problem) if problem.code() == Code::JobState && found(&app, id)?.status == JobStatus::Finished => {}
+            Ok(Written::Answered(response)) => return Ok(response),
             finished => drop(finished?),
         }
+    } else if posted.asked.is_dry_run {
+        return would_do(&[]);
     }
     let job = found(&app, id).and_then(|job| shown(id, &job));
     json(http::StatusCode::OK, &job.map_err(Problem::after_write)?)
@@ -165,10 +171,16 @@ pub(crate) async fn undo(
     let id = job_id("id", &id)?;
     let now = found(&app, id)?;
     if now.status == JobStatus::Undone {
+        if posted.asked.is_dry_run {
+            return would_do(&[]);
+        }
         let job = shown(id, &now)?;
         return json(http::StatusCode::OK, &JobUndo { job, undone: 0, changed_since: 0, kept: Vec::new(), left: 0 });
     }
-    let answer = app.submit(&posted.asked, Command::UndoJob { id }).await?;
+    let answer = match submit(&app, &posted.asked, Command::UndoJob { id }).await? {
+        Written::Here(answer) => answer,
+        Written::Answered(response) => return Ok(response),
+    };
     let told = || {
         let (undone, kept, left) = expect_event(&answer, |event| {
             let Event::JobUndone(undone) = event else { return None };

@@ -1,13 +1,17 @@
 //! `/api/v1`, and how its answers are written.
 
 pub(crate) mod bulk;
+pub(crate) mod carts;
 pub(crate) mod changes;
+pub(crate) mod customers;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod locations;
 pub(crate) mod movements;
+pub(crate) mod orders;
 pub(crate) mod payment_provider;
+pub(crate) mod payments;
 pub(crate) mod products;
 pub(crate) mod reservations;
 pub(crate) mod revisions;
@@ -18,7 +22,7 @@ pub(crate) mod stock;
 pub(crate) mod transfers;
 mod write;
 
-use write::{Told, expect_event, write};
+use write::{Told, Written, expect_event, read_and_tell, submit, would_do, write, write_and_read};
 
 use axum::body::Body;
 use axum::response::Response;

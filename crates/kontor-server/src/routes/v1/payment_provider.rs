@@ -45,7 +45,7 @@ pub(crate) struct MonthSent {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {
     /// Given as `payment_method` when a cart is checked out.
-    #[schema(example = "card-4242-1")]
+    #[schema(example = "pm_card_visa")]
     payment_method: String,
 }
 
@@ -58,8 +58,6 @@ pub(crate) struct Token {
     request_body = CardSent,
     responses(
         (status = 200, description = "What stands for the card", body = Token),
-        (status = 402, description = "`card_refused`", body = kontor_api::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`payment_unavailable`", body = kontor_api::Problem, content_type = "application/problem+json"),
     ),
     security((), ("key" = []), ("bearer" = [])),
 )]
@@ -86,7 +84,6 @@ pub(crate) async fn tokenize(
     params(("stripe-signature" = String, Header, description = "`t=…,v1=…`: time, and HMAC-SHA-256 of it and the body")),
     responses(
         (status = 204, description = "It was taken, now or before"),
-        (status = 503, description = "`payment_unavailable`", body = kontor_api::Problem, content_type = "application/problem+json"),
     ),
     security(()),
 )]

@@ -3,13 +3,16 @@
 
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use kontor_api::changes::DryRun;
 use kontor_core::command::Command;
 use kontor_core::event::Event;
 use kontor_site::Answer;
+use kontor_site::reader::Reader;
 use serde::Serialize;
 
 use super::{json, put};
 use crate::app::App;
+use crate::convert;
 use crate::forward::elsewhere;
 use crate::idempotency::Asked;
 use crate::problem::Problem;
@@ -35,6 +38,11 @@ impl<W> Told<W> {
         Self { status: StatusCode::OK, ..Self::created(body) }
     }
 
+    /// Something was made, or was there before.
+    pub(crate) fn made(is_new: bool, body: W) -> Self {
+        if is_new { Self::created(body) } else { Self::changed(body) }
+    }
+
     /// The revision that is there now, if it is known, for its entity tag.
     pub(crate) fn revision(self, revision: Option<u64>) -> Self {
         Self { revision, ..self }
@@ -53,10 +61,61 @@ pub(crate) async fn write<W: Serialize>(
     command: Command,
     tell: impl FnOnce(&Answer) -> Result<Told<W>, Problem>,
 ) -> Result<Response, Problem> {
-    match app.submit(asked, command).await {
-        Ok(answer) => told(&answer, tell),
-        Err(problem) => elsewhere(app, asked, problem).await,
+    match submit(app, asked, command).await? {
+        Written::Here(answer) => told(&answer, tell),
+        Written::Answered(response) => Ok(response),
     }
+}
+
+/// The same, for what is told from the rows as they are then: whoever repeats it is told what is there now.
+pub(crate) async fn write_and_read<W: Serialize + Send + 'static>(
+    app: &App,
+    asked: &Asked,
+    command: Command,
+    tell: impl FnOnce(&Reader, &Answer) -> Result<Told<W>, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    match submit(app, asked, command).await? {
+        Written::Here(answer) => read_and_tell(app, answer, tell).await,
+        Written::Answered(response) => Ok(response),
+    }
+}
+
+/// Tells of what was done here by what is there now.
+pub(crate) async fn read_and_tell<W: Serialize + Send + 'static>(
+    app: &App,
+    answer: Answer,
+    tell: impl FnOnce(&Reader, &Answer) -> Result<Told<W>, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let read = app.read(move |reader| told(&answer, |answer| tell(reader, answer))).await;
+    read.map_err(Problem::after_write)
+}
+
+/// What became of a command.
+pub(crate) enum Written {
+    /// It was done here.
+    Here(Answer),
+    /// It was answered without that: by another site, or because it was only asked what would happen.
+    Answered(Response),
+}
+
+/// Where every write goes: to this site, to the one that decides it, or, as a dry run, nowhere.
+pub(crate) async fn submit(app: &App, asked: &Asked, command: Command) -> Result<Written, Problem> {
+    let done = if asked.is_dry_run {
+        let events = app.rehearse(asked, command).await;
+        events.and_then(|events| would_do(&events)).map(Written::Answered)
+    } else {
+        app.submit(asked, command).await.map(Written::Here)
+    };
+    match done {
+        Err(problem) => elsewhere(app, asked, problem).await.map(Written::Answered),
+        done => done,
+    }
+}
+
+/// What a dry run answers.
+pub(crate) fn would_do(events: &[Event]) -> Result<Response, Problem> {
+    let events = events.iter().map(convert::event).collect::<Result<_, _>>()?;
+    json(StatusCode::OK, &DryRun { dry_run: true, events })
 }
 
 /// Something has changed: no problem may say that nothing has.

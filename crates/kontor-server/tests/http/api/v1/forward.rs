@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::check::{Seen, Shop};
 
 /// What carries a write from one site to another.
-struct Wire {
+pub(super) struct Wire {
     to: Arc<Shop>,
     key: String,
     carried: AtomicUsize,
@@ -45,7 +45,7 @@ impl Carrier for Wire {
 }
 
 /// One site reads all that another has written.
-async fn reads(reader: &Site, of: &Site) {
+pub(super) async fn reads(reader: &Site, of: &Site) {
     let (reader, of) = (reader.clone(), of.clone());
     let reading = tokio::task::spawn_blocking(move || {
         reader.enroll(of.id()).unwrap();
@@ -66,7 +66,7 @@ fn show_link(from: &Shop, is_open: bool) {
 }
 
 /// `main` keeps the books of berlin; `west` has a link to it, and has read all.
-async fn two_sites() -> (Arc<Shop>, Shop, Arc<Wire>) {
+pub(super) async fn two_sites() -> (Arc<Shop>, Shop, Arc<Wire>) {
     let main = Arc::new(Shop::stocked().await);
     let west = Shop::of_site("west", Limits::default(), |access| access).await;
     reads(&west.site, &main.site).await;
@@ -158,6 +158,46 @@ async fn what_became_of_a_write_that_was_sent_is_not_known_and_is_told_by_the_sa
     let known = west.ask(&receive("one", 5)).await;
     assert_eq!((known.status.as_u16(), &known.headers["idempotency-replayed"]), (201, &"true".parse().unwrap()));
     assert_eq!(on_hand(&main).await, 15, "done once");
+}
+
+#[tokio::test]
+async fn a_buyer_is_passed_on_with_the_token_that_the_site_of_the_cart_looks_at() {
+    let (main, west, wire) = two_sites().await;
+    super::carts::price(&main, "12.50").await;
+    let (id, token) = super::carts::filled(&main, 1).await;
+    let ask = |token: &str, path: &str, key: &str, body: &str| {
+        format!("POST /api/v1{path}\nX-Cart-Token: {token}\nIdempotency-Key: {key}\n\n{body}")
+    };
+    let line = "{\"lines\": [{\"sku\": \"DESK\", \"quantity\": 1}]}";
+    let add = |token: &str| ask(token, &format!("/carts/{id}/lines"), "a", line);
+    let added = west.ask_as_anybody(&add(&token)).await;
+    assert_eq!((added.status.as_u16(), &added.headers["kontor-site"]), (200, &"main".parse().unwrap()), "{added:?}");
+    assert_eq!(added.json()["lines"][0]["quantity"], 2);
+    let again = west.ask_as_anybody(&add(&token)).await;
+    assert_eq!(
+        (&again.json()["lines"][0]["quantity"], &again.headers["idempotency-replayed"]),
+        (&json!(2), &"true".parse().unwrap())
+    );
+    assert_eq!(west.ask_as_anybody(&add("wrong")).await.code(), "unknown_cart");
+
+    let checkout = |query: &str| ask(&token, &format!("/carts/{id}/checkout{query}"), "c", "{}");
+    let tried = west.ask_as_anybody(&checkout("?dry_run=true")).await;
+    assert_eq!((tried.status.as_u16(), &tried.json()["dry_run"]), (200, &json!(true)), "{tried:?}");
+    let placed = west.ask_as_anybody(&checkout("")).await;
+    assert_eq!((placed.status.as_u16(), &placed.json()["number"]), (201, &json!("main-1")), "{placed:?}");
+    reads(&west.site, &main.site).await;
+    let cancel = ask(&token, "/orders/main-1/cancel", "n", "{}");
+    assert_eq!(west.ask_as_anybody(&ask("wrong", "/orders/main-1/cancel", "n", "{}")).await.code(), "unknown_order");
+    assert_eq!(west.ask_as_anybody(&cancel).await.json()["status"], "canceled");
+    let steps = main.ask("GET /api/v1/orders/main-1/timeline").await.json();
+    assert_eq!(steps["items"][1]["actor"], "buyer@west", "{steps}");
+
+    // What a site says of a buyer opens nothing else.
+    let refund =
+        "POST /api/v1/orders/main-1/refunds\nKontor-Actor: buyer@west\nIdempotency-Key: r\n\n{\"amount\": \"1\"}";
+    assert_eq!(main.ask_with(&wire.key, refund).await.code(), "forbidden");
+    let tokenless = add("x").replace("X-Cart-Token: x", "Kontor-Actor: buyer@west");
+    assert_eq!(main.ask_with(&wire.key, &tokenless).await.code(), "unauthenticated");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 mod access;
 mod bulk;
+mod carts;
 mod changes;
+mod customers;
+mod dry_run;
 mod export;
 mod forward;
 mod input;
@@ -8,6 +11,8 @@ mod jobs;
 mod listings;
 mod locations;
 mod movements;
+mod orders;
+mod payments;
 mod products;
 mod reservations;
 mod revisions;
