@@ -29,7 +29,6 @@ use crate::problem::Problem;
 pub(crate) struct Place<T>(&'static str, PhantomData<fn() -> T>);
 
 /// Every place there is.
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 pub(crate) mod place {
     use super::{Address, Place};
 
@@ -57,7 +56,6 @@ pub(crate) struct Address {
 }
 
 /// Where a buyer is reached, checked and not sealed yet.
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 #[derive(Default)]
 pub(crate) struct PlainContact {
     pub(crate) email: Option<String>,
@@ -114,24 +112,7 @@ impl Personal {
         Ok(PersonKey::new(person, &key))
     }
 
-    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
-    /// Seals one field of a person. Whoever seals several asks for the [`Personal::key`] once.
-    pub(crate) async fn seal<T: Serialize>(
-        &self,
-        person: CustomerId,
-        place: Place<T>,
-        value: &T,
-    ) -> Result<Sealed, Problem> {
-        self.key(person).await?.seal(&place, value)
-    }
-
-    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
-    /// Opens one field; nothing if its person was erased or has no key here.
-    pub(crate) fn open<T: DeserializeOwned>(&self, place: Place<T>, sealed: &Sealed) -> Result<Option<T>, Problem> {
-        Ok(self.reading(sealed.person())?.open(&place, Some(sealed)))
-    }
-
-    /// For several fields of a person.
+    /// Opens fields of a person.
     pub(crate) fn reading(&self, person: CustomerId) -> Result<Reading, Problem> {
         let key = match self.persons.key(person) {
             Ok(key) => key.map(|key| PersonKey::new(person, &key)),
@@ -146,7 +127,6 @@ impl Personal {
         Ok(Reading { key, is_erased, is_sealed: false })
     }
 
-    #[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
     /// Seals where a buyer is reached. Nothing is made for a person of whom nothing is given.
     pub(crate) async fn seal_contact(&self, person: CustomerId, contact: &PlainContact) -> Result<Contact, Problem> {
         let PlainContact { email, ship_to, bill_to } = contact;
@@ -399,22 +379,22 @@ mod tests {
     async fn what_is_sealed_is_read_until_the_key_is_gone() {
         let site = Site::in_memory(SiteId::parse("main").unwrap()).unwrap();
         let personal = Personal::new(Arc::new(Persons::in_memory(&site)));
-        let sealed = personal.seal(ADA, place::CUSTOMER_NAME, &"Ada".to_owned()).await.unwrap();
+        let sealed = personal.key(ADA).await.unwrap().seal(&place::CUSTOMER_NAME, &"Ada".to_owned()).unwrap();
         let plain = PlainContact { email: Some("ada@example.org".into()), ship_to: Some(home()), bill_to: None };
         let contact = personal.seal_contact(ADA, &plain).await.unwrap();
-        assert_eq!(personal.open(place::CUSTOMER_NAME, &sealed).unwrap().as_deref(), Some("Ada"));
+        assert_eq!(personal.reading(ADA).unwrap().open(&place::CUSTOMER_NAME, Some(&sealed)).as_deref(), Some("Ada"));
         let shown = personal.show_contact(&contact).unwrap();
         assert_eq!((shown.email.as_deref(), &shown.bill_to), (Some("ada@example.org"), &None));
         assert!(shown.ship_to == Some(home().into()) && !shown.erased && !shown.sealed);
         assert!(!format!("{sealed:?} {contact:?} {plain:?} {:?}", home()).to_lowercase().contains("ada"));
 
         personal.take_back(ADA).await;
-        assert_eq!(personal.open(place::CUSTOMER_NAME, &sealed).unwrap(), None);
+        assert_eq!(personal.reading(ADA).unwrap().open(&place::CUSTOMER_NAME, Some(&sealed)), None);
         let shown = personal.show_contact(&contact).unwrap();
         assert_eq!(shown, wire::ContactShown { sealed: true, ..Default::default() });
         // A new key opens nothing of what was.
-        personal.seal(ADA, place::CUSTOMER_NAME, &"Ada".to_owned()).await.unwrap();
-        assert_eq!(personal.open(place::CUSTOMER_NAME, &sealed).unwrap(), None);
+        personal.key(ADA).await.unwrap().seal(&place::CUSTOMER_NAME, &"Ada".to_owned()).unwrap();
+        assert_eq!(personal.reading(ADA).unwrap().open(&place::CUSTOMER_NAME, Some(&sealed)), None);
         assert!(personal.show_contact(&contact).unwrap().sealed);
     }
 

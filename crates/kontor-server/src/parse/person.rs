@@ -25,7 +25,6 @@ pub(crate) fn email(pointer: &str, given: &str) -> Result<String, Problem> {
 }
 
 /// What somebody is called.
-#[allow(dead_code, reason = "customers have names")]
 pub(crate) fn name(pointer: &str, given: &str) -> Result<String, Problem> {
     text(|| pointer.to_owned(), given, PERSON_TEXT_CHARS_MAX)
 }
@@ -54,7 +53,6 @@ pub(crate) fn address(prefix: &str, given: Address) -> Result<personal::Address,
     })
 }
 
-#[allow(dead_code, reason = "carts and orders have fields that are sealed with it")]
 /// Where a buyer is reached; `prefix` says where it stands.
 pub(crate) fn contact(prefix: &str, given: Contact) -> Result<personal::PlainContact, Problem> {
     let Contact { email: given_email, ship_to, bill_to } = given;

@@ -12,6 +12,7 @@ mod demo;
 mod disk_faults;
 mod durable;
 mod imports;
+mod orders;
 mod persons;
 mod power_cut;
 mod pressure;
