@@ -62,6 +62,16 @@ impl Shop {
 
     /// A site with a data directory. Opened again, it is the same one.
     pub(crate) async fn in_directory(data: &Path) -> Self {
+        let site = Self::site_in(data);
+        let persons = Arc::new(Persons::open(&site, data, MasterKey::new([8; 32])).unwrap());
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = Options { persons: persons.clone(), ..options(&site, Limits::default()) };
+        let links = options.links.clone();
+        Self { router: router(site.clone(), options), site, key, links, persons }
+    }
+
+    /// The site of a data directory.
+    pub(crate) fn site_in(data: &Path) -> Site {
         let settings = Settings {
             data: data.to_owned(),
             site: SiteId::parse("main").unwrap(),
@@ -70,12 +80,7 @@ impl Shop {
             tables: Default::default(),
             disk_reserve_bytes: 0,
         };
-        let site = Site::open(&settings, |_| {}).unwrap();
-        let persons = Arc::new(Persons::open(&site, data, MasterKey::new([8; 32])).unwrap());
-        let key = Access::issue_admin_key(&site).await.unwrap();
-        let options = Options { persons: persons.clone(), ..options(&site, Limits::default()) };
-        let links = options.links.clone();
-        Self { router: router(site.clone(), options), site, key, links, persons }
+        Site::open(&settings, |_| {}).unwrap()
     }
 
     /// A site whose payments are made by a provider in memory, and where they may be made to go wrong.

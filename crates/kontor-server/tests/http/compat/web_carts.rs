@@ -1,9 +1,10 @@
 //! Carts and orders of the shop's users: one cart each, one order for each cart, and money that is taken once.
 
+use std::path::Path;
 use std::time::Duration;
 
-use kontor_payments::simulated::{Fault, Rates, Simulator};
-use kontor_server::Limits;
+use kontor_payments::simulated::{Fault, Rates, Simulated, Simulator};
+use kontor_server::{Limits, Payments};
 use serde_json::{Value, json};
 
 use crate::check::{Seen, Shop};
@@ -11,11 +12,15 @@ use crate::check::{Seen, Shop};
 /// With a desk for 25.10 and a lamp for 3.33.
 async fn open() -> (Shop, Simulator) {
     let (shop, simulator) = Shop::paying("main", Limits::default(), |access| access).await;
+    priced(&shop).await;
+    (shop, simulator)
+}
+
+async fn priced(shop: &Shop) {
     for (id, name, price) in [(1, "Desk", "25.10"), (2, "Lamp", "3.33")] {
         let body = format!("{{\"productId\": \"{id}\", \"name\": \"{name}\", \"price\": {price}}}");
         assert_eq!(shop.ask(&format!("POST /products\n\n{body}")).await.status, 201);
     }
-    (shop, simulator)
 }
 
 async fn add(shop: &Shop, user: &str, product: i32, quantity: i64) -> Seen {
@@ -292,19 +297,46 @@ async fn who_does_not_wait_any_longer_finds_the_order_paid_later() {
     assert_eq!((orders(&shop), paid_out(&simulator)), (1, vec![2_510]), "the provider has done it the first time");
 }
 
-/// Carts are found again by whoever opens the site, since nothing of them is in memory alone.
-#[tokio::test]
-async fn a_cart_is_found_again_through_another_door() {
-    let (shop, simulator) = open().await;
-    for _ in 0..3 {
-        add(&shop, "u1", 1, 1).await;
-        assert_eq!(check_out(&shop, "u1").await.status, 201);
-    }
-    add(&shop, "u1", 2, 2).await;
-    let later = Shop::again(shop.site.clone(), Limits::default(), |access| access, &simulator).await;
-    assert_eq!(cart(&later, "u1").await["total"], 6.66);
-    assert_eq!(add(&later, "u1", 2, 1).await.json()["items"][0]["quantity"], 3);
-    assert_eq!(cart(&later, "u2").await["items"], json!([]), "another user's is another one");
+/// Nothing of a cart is in memory alone.
+#[test]
+fn a_cart_is_found_again_after_a_start() {
+    let data = tempfile::tempdir().unwrap();
+    let simulator = Simulator::new(Simulated::new(7), Payments::now());
+    let placed = run(data.path(), &simulator, async |shop| {
+        priced(shop).await;
+        let mut placed = Vec::new();
+        for _ in 0..3 {
+            add(shop, "u1", 1, 1).await;
+            placed.push(check_out(shop, "u1").await.json()["order_id"].clone());
+        }
+        add(shop, "u1", 2, 2).await;
+        until(shop, all_paid).await;
+        placed
+    });
+    run(data.path(), &simulator, async |shop| {
+        assert_eq!(cart(shop, "u1").await["total"], 6.66);
+        assert_eq!(add(shop, "u1", 2, 1).await.json()["items"][0]["quantity"], 3);
+        assert_eq!(cart(shop, "u2").await["items"], json!([]), "another user's is another one");
+        let next = check_out(shop, "u1").await.json();
+        assert!(!placed.contains(&next["order_id"]), "{next}");
+        let first = shop.ask(&format!("GET /orders/{}", placed[0].as_str().unwrap())).await.json();
+        assert_eq!((&first["user_id"], &first["total"]), (&json!("u1"), &json!(25.1)));
+        until(shop, all_paid).await;
+    });
+    assert_eq!(paid_out(&simulator), [999, 2_510, 2_510, 2_510]);
+}
+
+/// From a start of the site to its stop. Its worker ends with the runtime.
+fn run<T>(data: &Path, simulator: &Simulator, story: impl AsyncFnOnce(&Shop) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (told, site) = runtime.block_on(async {
+        let shop = Shop::again(Shop::site_in(data), Limits::default(), |access| access, simulator).await;
+        let told = story(&shop).await;
+        (told, shop.site.clone())
+    });
+    drop(runtime);
+    site.close().unwrap();
+    told
 }
 
 /// Requests of the load experiments, in their proportions: every answer is one that they take for a success, and
