@@ -3,6 +3,7 @@
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kontor_api::Code;
@@ -36,6 +37,8 @@ pub struct Payments {
     pub(crate) webhooks: Vec<Secret>,
     /// The provider, where it is a made-up one that can be told to go wrong.
     pub(crate) simulator: Option<Simulator>,
+    /// Whether somebody works for the site already: one is enough, however many doors it has.
+    is_worked: Arc<AtomicBool>,
 }
 
 impl Payments {
@@ -46,7 +49,12 @@ impl Payments {
             Chosen::Http(_) => None,
         };
         let provider = Arc::new(Guarded::new(chosen.into_provider(), Self::now()));
-        Self { provider, webhooks: secrets.webhooks.clone(), simulator }
+        Self { provider, webhooks: secrets.webhooks.clone(), simulator, is_worked: Arc::default() }
+    }
+
+    /// Whether the caller is the first, and so the one who works.
+    pub(crate) fn takes_up_work(&self) -> bool {
+        !self.is_worked.swap(true, Ordering::Relaxed)
     }
 
     /// The clock that providers are asked by.

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::app::{App, Options};
 use crate::metrics::Metrics;
+use crate::payments::Payments;
 use crate::problem::Problem;
 use crate::routes::health;
 use crate::routes::v1::{
@@ -39,7 +40,7 @@ pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
     let (routes, document) = routes().split_for_parts();
     let operations = openapi::operations(&document).into_iter().chain(compat::operations());
     let app = App::new(site, options, Metrics::new(operations));
-    if let Some(payments) = app.payments.clone() {
+    if let Some(payments) = app.payments.clone().filter(Payments::takes_up_work) {
         tokio::spawn(payments::work(app.clone(), payments));
     }
     let of_demo = if app.demo.is_some() { demo::routes() } else { Router::new() };

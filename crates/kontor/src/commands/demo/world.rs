@@ -219,7 +219,7 @@ impl World {
         let peers = tokio::spawn(peers.run(None, wishes));
         let payments = simulated_payments();
         let persons = Arc::new(Persons::open(&site, &network.data.join(place.site), MasterKey::new(MASTER_KEY))?);
-        for (number, (listener, port)) in listeners.into_iter().zip(place.ports).enumerate() {
+        for (listener, port) in listeners.into_iter().zip(place.ports) {
             let access = access(&site, port.keys, network.peer_key)?;
             let options = Options {
                 access,
@@ -229,8 +229,7 @@ impl World {
                 address: address.clone(),
                 links: links.clone(),
                 demo: Some(network.demo.clone()),
-                // One worker for a site, however many doors it has.
-                payments: (number == 0).then(|| payments.clone()),
+                payments: Some(payments.clone()),
                 persons: persons.clone(),
                 fault_injection: true,
             };
