@@ -11,6 +11,8 @@
 
 mod docs;
 mod jobs;
+mod order;
+mod orders;
 mod problems;
 mod product;
 mod products;
@@ -42,12 +44,17 @@ const POLICY: HeaderValue =
 /// One product. The reference services have `/products/…`.
 const PRODUCT: &str = "/p/{id}";
 const JOBS: &str = "/jobs";
+const ORDERS: &str = "/orders";
+/// One order, by its id or number.
+const ORDER: &str = "/orders/{id}";
 const SITES: &str = "/sites";
 
 pub(crate) fn routes(document: String) -> Router<App> {
     Router::new()
         .route("/", get(products::products))
         .route(PRODUCT, get(product::product))
+        .route(ORDERS, get(orders::orders))
+        .route(ORDER, get(order::order))
         .route(JOBS, get(jobs::jobs))
         .route(SITES, get(sites::sites))
         .route("/assets/page.js", get(|headers| asset(headers, "text/javascript", include_str!("page.js"))))
@@ -137,6 +144,7 @@ impl Frame<'_> {
                 a.brand href="/" { "Kontor" }
                 nav aria-label="Main" {
                     a href="/" { "Products" }
+                    a href=(ORDERS) { "Orders" }
                     a href="/jobs" { "Imports" }
                     a href="/sites" { "Sites" }
                     a href="/docs/" { "API" }

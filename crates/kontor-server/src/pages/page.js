@@ -59,21 +59,36 @@ function renew(now, next) {
     const same = found("details[id]", next).find((other) => other.id === details.id);
     if (same) same.open = details.open;
   }
+  keepTyped(now, next);
   const sides = found(".scroll", now).map((box) => box.scrollLeft);
   keepFocus(now, () => now.replaceChildren(...document.adoptNode(next).childNodes), () => now);
   found(".scroll", now).forEach((box, at) => { box.scrollLeft = sides[at] || 0; });
   mark(found("[data-row]", now), before);
 }
 
+// What somebody has typed and not sent stays.
+function keepTyped(now, next) {
+  for (const typed of found("input[id], select[id]", now)) {
+    const same = found(typed.tagName, next).find((other) => other.id === typed.id);
+    const first = typed.options ? [...typed.options].find((one) => one.defaultSelected)?.value : typed.defaultValue;
+    const fits = same && (!same.options || [...same.options].some((one) => one.value === typed.value));
+    if (fits && first !== undefined && typed.value !== first) same.value = typed.value;
+  }
+}
+
 // Replaces something, and gives the focus to what stands there under the same name.
 function keepFocus(within, replace, replaced) {
   const active = within.contains(document.activeElement) ? document.activeElement : undefined;
   const nameOf = (one) => one.id || one.getAttribute("href") || one.getAttribute("aria-label") || one.parentElement?.id;
+  const cursor = active?.selectionStart;
   replace();
   // What is rendered disabled takes no focus.
   if (active) enable();
-  const same = active && found("a, button, summary, [tabindex]", replaced()).find((one) => nameOf(one) === nameOf(active));
+  const takers = "a, button, summary, input, select, [tabindex]";
+  const same = active && found(takers, replaced()).find((one) => nameOf(one) === nameOf(active));
   same?.focus({ preventScroll: true });
+  // Fields of numbers have no place in them that could be set.
+  if (same && typeof cursor === "number") same.setSelectionRange(cursor, cursor);
 }
 
 // A list keeps its rows where they are under the reader's eyes, and says if others would be there now.
@@ -155,8 +170,8 @@ function say(state, text) {
 // Whether the page shows something of what an event names.
 function concerns(event) {
   if (found("[data-events]").some((one) => one.dataset.events.split(" ").includes(event.type))) return true;
-  const isList = part("content").querySelector("form.search");
-  if (isList && ["product_created", "product_deleted"].includes(event.type)) return true;
+  const ofOrder = (one) => event.id === one.dataset.order || event.id?.startsWith(one.dataset.payments);
+  if (found("[data-order]").some(ofOrder)) return true;
   const skus = new Set([event.sku, ...(event.lines || []).map((line) => line.sku)].filter(Boolean));
   return found("[data-product]").some((one) =>
     one.dataset.product === event.id || (skus.size > 0 && JSON.parse(one.dataset.skus || "[]").some((sku) => skus.has(sku))));
@@ -223,12 +238,87 @@ function enable() {
     button.onclick = () => { part("key-error").hidden = true; part("sign-in").showModal(); };
   }
   enableLinks();
+  for (const button of found("[data-call] [type=submit]")) {
+    button.disabled = false;
+    button.removeAttribute("title");
+  }
   for (const button of found("[data-sign-out]")) {
     // Whoever is shown everything without a key, as at a demo, has nothing to sign out of.
     button.hidden = !sessionStorage.getItem(KEPT);
     button.onclick = () => { sessionStorage.removeItem(KEPT); location.reload(); };
   }
 }
+
+// ---- asking the API to do something ----
+
+// The key of each intention, until it is known what became of it: who repeats a request, repeats its key.
+const intended = new Map();
+
+function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Sends a write. What was not answered is sent again by asking again: it is done once.
+async function send(method, path, body, headers = {}) {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const intention = [method, path, text].join(" ");
+  if (!intended.has(intention)) intended.set(intention, freshKey());
+  const sent = { ...headers, "Idempotency-Key": intended.get(intention) };
+  if (text !== undefined) sent["Content-Type"] = "application/json";
+  const answer = await fetch(path, { method, headers: sent, body: text });
+  const said = await answer.json().catch(() => ({}));
+  if (answer.status < 500) intended.delete(intention);
+  return { ok: answer.ok, status: answer.status, said };
+}
+
+// A problem in words.
+const why = (said) => [said.detail || said.title || "It was refused.", ...(said.errors || []).map((error) => error.detail)]
+  .filter((text, at, all) => all.indexOf(text) === at).join(" · ");
+
+// What a form asks for: its texts that are not empty, and its lines of which there are some.
+function bodyOf(form) {
+  const body = {};
+  for (const one of found("[data-text]", form)) if (one.value.trim()) body[one.dataset.text] = one.value.trim();
+  const rows = found("[data-line]", form);
+  const lines = rows.map((row) => {
+    const line = { sku: row.dataset.sku, quantity: Number(row.querySelector("[data-quantity]").value) };
+    if (row.dataset.location) line.location = row.dataset.location;
+    const restock = row.querySelector("[data-restock]")?.value;
+    if (restock) line.restock = restock;
+    return line;
+  }).filter((line) => line.quantity > 0);
+  // No line means something else than none of the lines that there are.
+  if (lines.length || (rows.length && !found("[data-text]", form).length)) body.lines = lines;
+  return body;
+}
+
+function tell(isDone, text) {
+  const said = part("said");
+  if (!said) return;
+  said.className = isDone ? "note good" : "note bad";
+  said.textContent = text;
+  said.hidden = false;
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.call) return;
+  event.preventDefault();
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  try {
+    const { ok, status, said } = await send("POST", form.dataset.call, bodyOf(form), withKey());
+    if (ok) form.reset();
+    tell(ok, ok ? form.dataset.done : why(said));
+    // As at a demo, where everybody reads everything and nobody writes without a key.
+    if (status === 401) part("sign-in").showModal();
+  } catch {
+    tell(false, "The server did not answer. Ask again: it is done once.");
+  }
+  button.disabled = false;
+  refresh();
+});
 
 // ---- the links of a demo ----
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use kontor_core::id::{LocationId, ProductId, Sku};
+use kontor_core::id::{LocationId, ProductId, SiteId, Sku};
 use kontor_core::index::words;
 use kontor_core::location::Location;
 use kontor_core::money::Currency;
@@ -18,7 +18,7 @@ use kontor_site::search::{Cursor, Hit, Order, PriceBand, Query, Shelves};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Frame, Visitor, for_holders, live, live_after, show};
+use super::{Frame, Visitor, for_holders, live, live_after, orders, show};
 use crate::app::App;
 use crate::convert::{self, Audience};
 use crate::cursor::List;
@@ -60,7 +60,7 @@ pub(crate) async fn products(
     let site = app.site.id().clone();
     let version = app.version;
     app.read(move |reader| {
-        if let Some(path) = form.exactly(reader, audience)? {
+        if let Some(path) = form.exactly(reader, &site, audience)? {
             return Ok(Redirect::to(&path).into_response());
         }
         let locations = reader.locations(None, LOCATIONS)?;
@@ -116,8 +116,8 @@ struct Stock {
 }
 
 impl Form {
-    /// The page of the product that somebody has scanned, or typed the whole SKU of.
-    fn exactly(&self, reader: &Reader, audience: Audience) -> Result<Option<String>, Problem> {
+    /// The page of the product that somebody has scanned, or typed the whole SKU of; or of the order with that number.
+    fn exactly(&self, reader: &Reader, here: &SiteId, audience: Audience) -> Result<Option<String>, Problem> {
         if self.q.is_empty() || self.exact == "no" || !self.page_token.is_empty() {
             return Ok(None);
         }
@@ -132,7 +132,11 @@ impl Form {
         {
             found = Some((product.clone(), sku.clone()));
         }
-        let Some((id, sku)) = found else { return Ok(None) };
+        let Some((id, sku)) = found else {
+            // A number alone may be anything here.
+            let is_order = audience == Audience::Keys && text.contains(['-', '_']);
+            return if is_order { orders::exactly(reader, here, text) } else { Ok(None) };
+        };
         let is_seen = reader.product(&id)?.is_some_and(|product| audience.sees(&product));
         let path = show::with_params(&show::product_path(&id), &[("sku", sku.as_str()), ("found", text)]);
         Ok(is_seen.then_some(path))
@@ -232,7 +236,7 @@ impl Form {
             self.filters().iter().any(|(name, value)| !["q", "exact"].contains(name) && !value.is_empty());
         let is_listed = locations.iter().any(|(id, _)| id.as_str() == self.location);
         html! {
-            form.search action="/" role="search" {
+            form.search action="/" role="search" data-events="product_created product_deleted" {
                 div.line {
                     input #q type="search" name="q" value=(self.q) maxlength="500" autofocus autocomplete="off"
                         spellcheck="false" aria-label="Words, SKU or GTIN" placeholder="Words, SKU or GTIN, or scan a bar code";

@@ -2,9 +2,12 @@
 
 use kontor_api::Time;
 use kontor_api::attribute::AttributeValue;
+use kontor_api::cart::AmountKind;
+use kontor_api::price::Money;
 use kontor_api::product::{Policy, Status};
 use kontor_core::id::{ProductId, Sku};
 use kontor_core::money::Currency;
+use kontor_core::order::{OrderPayment, OrderStatus};
 use kontor_core::product::Variant;
 use kontor_core::product::listing::Listing;
 use kontor_core::product::price::offered;
@@ -16,6 +19,11 @@ use std::collections::BTreeSet;
 /// The page of a product.
 pub(super) fn product_path(id: &ProductId) -> String {
     kontor_api::path::with(super::PRODUCT, &[id.as_str()])
+}
+
+/// The page of an order, by its id or number.
+pub(super) fn order_path(name: &str) -> String {
+    kontor_api::path::with(super::ORDER, &[name])
 }
 
 /// A path with those parameters that have a value.
@@ -46,6 +54,37 @@ pub(super) fn badge(status: Status) -> Markup {
             Status::Archived => { " " span.badge { "archived" } },
         }
     }
+}
+
+/// A word of the wire as people write it.
+pub(super) fn words(word: &str) -> String {
+    word.replace('_', " ")
+}
+
+/// An amount with its currency.
+pub(super) fn money(money: &Money) -> Markup {
+    html! { span.whole { (money.amount) " " (money.currency) } }
+}
+
+/// What an amount beside the lines is for.
+pub(super) fn amount_kind(kind: AmountKind) -> &'static str {
+    match kind {
+        AmountKind::Shipping => "Shipping",
+        AmountKind::Tax => "Tax",
+        AmountKind::Discount => "Discount",
+    }
+}
+
+/// Whether an order stands.
+pub(super) fn standing(status: OrderStatus) -> Markup {
+    let is_good = matches!(status, OrderStatus::Confirmed | OrderStatus::Completed);
+    html! { span.good[is_good].bad[status == OrderStatus::Canceled] { (words(status.word())) } }
+}
+
+/// What has become of the money of an order.
+pub(super) fn paid(status: OrderPayment) -> Markup {
+    let is_good = matches!(status, OrderPayment::Paid | OrderPayment::NotRequired);
+    html! { span.good[is_good].bad[status == OrderPayment::Failed] { (words(status.word())) } }
 }
 
 /// A policy in words.

@@ -10,5 +10,6 @@ mod demo;
 mod limits;
 mod openapi;
 mod pages;
+mod pages_orders;
 mod sites_page;
 mod throttle;

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::check::Shop;
 
-const MARKED: &str = "<script>alert(1)</script>";
+pub(crate) const MARKED: &str = "<script>alert(1)</script>";
 
 /// A shop whose every text tries to be markup, with a draft, an archived product and a movement.
 async fn told() -> Shop {
@@ -39,7 +39,7 @@ async fn told() -> Shop {
 }
 
 /// The text of a page without its tags, for comparing what a person reads.
-fn text(page: &str) -> String {
+pub(crate) fn text(page: &str) -> String {
     let mut text = String::new();
     for part in page.split('<') {
         text.push_str(part.split_once('>').map_or(part, |(_, after)| after));
@@ -48,7 +48,7 @@ fn text(page: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("&lt;", "<").replace("&gt;", ">")
 }
 
-fn links(page: &str) -> Vec<String> {
+pub(crate) fn links(page: &str) -> Vec<String> {
     let links = page.split("=\"/").skip(1).map(|rest| &rest[..rest.find('"').unwrap()]);
     links.map(|link| format!("/{}", link.replace("&amp;", "&"))).collect()
 }
@@ -56,8 +56,17 @@ fn links(page: &str) -> Vec<String> {
 #[tokio::test]
 async fn pages_load_nothing_from_elsewhere_and_run_no_inline_script() {
     let shop = Shop::stocked().await;
-    let paths =
-        ["/", "/?q=nothing", "/p/DESK", "/p/DESK?found=DESK", "/jobs", "/problems/", "/problems/insufficient_stock"];
+    let paths = [
+        "/",
+        "/?q=nothing",
+        "/p/DESK",
+        "/p/DESK?found=DESK",
+        "/jobs",
+        "/orders",
+        "/orders?status=open",
+        "/problems/",
+        "/problems/insufficient_stock",
+    ];
     for path in paths.into_iter().chain(["/docs/"]) {
         for seen in [shop.ask_as_anybody(&format!("GET {path}")).await, shop.ask(&format!("GET {path}")).await] {
             assert_eq!(seen.status, 200, "{path}");
@@ -342,7 +351,7 @@ async fn the_key_of_another_site_opens_no_page() {
 #[tokio::test]
 async fn a_page_takes_a_key_in_a_header_and_nowhere_else() {
     let shop = told().await;
-    for path in ["/", "/p/DESK", "/jobs"] {
+    for path in ["/", "/p/DESK", "/jobs", "/orders"] {
         let wrong = shop.ask_as_anybody(&format!("GET {path}\nX-API-Key: kon_wrong")).await;
         assert_eq!(wrong.code(), "unauthenticated");
         let seen = shop.ask(&format!("GET {path}")).await;

@@ -86,14 +86,19 @@ pub(crate) async fn list(
             .map(|order| convert::order::order(&keys.personal, order, position))
             .collect::<Result<_, _>>()?;
         let query = [("customer_id", of_customer.as_deref()), ("status", of_status)];
-        let next = next.map(|OrderPlace { placed_at, order, site }| format!("{}/{order}/{site}", placed_at.0));
+        let next = next.map(|next| placed(&next));
         listed(&list, size, &query, items, next)
     })
     .await
 }
 
+/// Writes the place of an order on a list.
+pub(crate) fn placed(OrderPlace { placed_at, order, site }: &OrderPlace) -> String {
+    format!("{}/{order}/{site}", placed_at.0)
+}
+
 /// Reads the place of an order on a list.
-fn place(text: &str) -> Option<OrderPlace> {
+pub(crate) fn place(text: &str) -> Option<OrderPlace> {
     let mut parts = text.splitn(3, '/');
     let placed_at = SiteTime(parts.next()?.parse().ok()?);
     Some(OrderPlace { placed_at, order: OrderId::parse(parts.next()?).ok()?, site: SiteId::parse(parts.next()?).ok()? })
@@ -321,7 +326,8 @@ fn known(app: &App, text: &str) -> Result<(OrderId, core::Order), Problem> {
     Ok((id, order))
 }
 
-fn named(reader: &Reader, name: &OrderName) -> Result<OrderId, Problem> {
+/// The id behind a name.
+pub(crate) fn named(reader: &Reader, name: &OrderName) -> Result<OrderId, Problem> {
     match name {
         OrderName::Id(id) => Ok(*id),
         OrderName::Number(site, number) => reader.order_numbered(site, *number)?.ok_or_else(|| unknown(name)),

@@ -9,20 +9,20 @@ use crate::check::{Seen, Shop};
 const ID: &str = "cart_019aa5c1d5f87e21b2f4b8a3c6d1e0f7";
 
 /// With desks at 12.50 EUR, ten of them at berlin.
-pub(super) async fn priced() -> Shop {
+pub(crate) async fn priced() -> Shop {
     let shop = Shop::stocked().await;
     price(&shop, "12.50").await;
     shop
 }
 
-pub(super) async fn price(shop: &Shop, amount: &str) {
+pub(crate) async fn price(shop: &Shop, amount: &str) {
     let prices = format!("{{\"prices\": [{{\"currency\": \"EUR\", \"amount\": \"{amount}\"}}]}}");
     let set = shop.ask(&format!("PATCH /api/v1/products/DESK/variants/DESK\nIf-Match: *\n\n{prices}")).await;
     assert_eq!(set.status, 200, "{set:?}");
 }
 
 /// A cart with so many desks: its id and its token.
-pub(super) async fn filled(shop: &Shop, quantity: u64) -> (String, String) {
+pub(crate) async fn filled(shop: &Shop, quantity: u64) -> (String, String) {
     let lines = format!("[{{\"sku\": \"DESK\", \"quantity\": {quantity}}}]");
     let opened =
         shop.ask_as_anybody(&format!("POST /api/v1/carts\n\n{{\"currency\": \"EUR\", \"lines\": {lines}}}")).await;

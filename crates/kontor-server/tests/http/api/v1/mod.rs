@@ -1,6 +1,6 @@
 mod access;
 mod bulk;
-mod carts;
+pub(crate) mod carts;
 mod changes;
 mod customers;
 mod dry_run;
@@ -11,8 +11,8 @@ mod jobs;
 mod listings;
 mod locations;
 mod movements;
-mod orders;
-mod payments;
+pub(crate) mod orders;
+pub(crate) mod payments;
 mod products;
 mod reservations;
 mod revisions;

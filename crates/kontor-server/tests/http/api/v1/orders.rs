@@ -14,7 +14,7 @@ use super::carts::{filled, priced};
 use super::shares::reads;
 use crate::check::{Seen, Shop};
 
-pub(super) async fn submit(site: &Site, command: Command) {
+pub(crate) async fn submit(site: &Site, command: Command) {
     let request = Request {
         command,
         actor: Actor::parse("provider").unwrap(),
@@ -26,23 +26,23 @@ pub(super) async fn submit(site: &Site, command: Command) {
 }
 
 /// The provider does what it was asked for.
-pub(super) async fn did(site: &Site, payment: &str, attempt: u16) {
+pub(crate) async fn did(site: &Site, payment: &str, attempt: u16) {
     let outcome = Outcome::Done { object: ProviderObject::parse("pi_1").unwrap() };
     let id = PaymentId::parse(payment).unwrap();
     submit(site, Command::ReportPayment { id, attempt, outcome, callback: None }).await;
 }
 
-async fn declined(site: &Site, payment: &str, attempt: u16) {
+pub(crate) async fn declined(site: &Site, payment: &str, attempt: u16) {
     let outcome = Outcome::Declined { reason: Reason::parse("insufficient_funds").unwrap() };
     let id = PaymentId::parse(payment).unwrap();
     submit(site, Command::ReportPayment { id, attempt, outcome, callback: None }).await;
 }
 
-pub(super) fn post(path: &str, key: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, key: &str, body: &str) -> String {
     format!("POST /api/v1{path}\nIdempotency-Key: {key}\n\n{body}")
 }
 
-fn as_buyer(token: &str, request: &str) -> String {
+pub(crate) fn as_buyer(token: &str, request: &str) -> String {
     request.replacen('\n', &format!("\nX-Cart-Token: {token}\n"), 1)
 }
 
@@ -51,7 +51,7 @@ fn statuses(order: &Value) -> [&str; 3] {
     ["status", "payment_status", "fulfillment_status"].map(|axis| order[axis].as_str().unwrap())
 }
 
-pub(super) async fn checked_out(shop: &Shop, quantity: u64) -> (String, String, Value) {
+pub(crate) async fn checked_out(shop: &Shop, quantity: u64) -> (String, String, Value) {
     let (cart, token) = filled(shop, quantity).await;
     let checkout = post(&format!("/carts/{cart}/checkout"), &cart, "{\"payment_method\": \"pm_card\"}");
     let placed = shop.ask_as_anybody(&as_buyer(&token, &checkout)).await;

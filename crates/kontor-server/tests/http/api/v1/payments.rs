@@ -11,13 +11,13 @@ use super::orders::{did, post, submit};
 use crate::check::Shop;
 
 /// The worker gives up on the first call of a payment.
-pub(super) async fn park(site: &Site, payment: &str) {
+pub(crate) async fn park(site: &Site, payment: &str) {
     let id = PaymentId::parse(payment).unwrap();
     let reason = Reason::parse("no answer for a day").unwrap();
     submit(site, Command::ParkPayment { id, attempt: 1, reason }).await;
 }
 
-pub(super) async fn paid_by_hand(shop: &Shop) -> (String, String) {
+pub(crate) async fn paid_by_hand(shop: &Shop) -> (String, String) {
     let (cart, _) = filled(shop, 2).await;
     let body = "{\"payment_method\": \"pm_card\", \"capture\": \"manual\", \"hold_s\": 600}";
     let order = shop.ask(&post(&format!("/carts/{cart}/checkout"), &cart, body)).await.json();
