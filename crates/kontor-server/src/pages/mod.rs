@@ -45,8 +45,8 @@ const POLICY: HeaderValue =
 const PRODUCT: &str = "/p/{id}";
 const JOBS: &str = "/jobs";
 const ORDERS: &str = "/orders";
-/// One order, by its id or number.
-const ORDER: &str = "/orders/{id}";
+/// One order, by its id or number. The reference services have `/orders/…`.
+const ORDER: &str = "/o/{id}";
 const SITES: &str = "/sites";
 
 pub(crate) fn routes(document: String) -> Router<App> {

@@ -1,4 +1,4 @@
-//! `/orders/{id}`: one order, its money, its goods, what became of it, and what can be done with it.
+//! `/o/{id}`: one order, its money, its goods, what became of it, and what can be done with it.
 
 mod actions;
 mod payments;

@@ -14,7 +14,7 @@ const ADA: &str = "cus_019aa5c1d5f87e21b2f4b8a3c6d1e0f7";
 
 /// The text of an order's page.
 async fn read(shop: &Shop, name: &str) -> String {
-    let seen = shop.ask(&format!("GET /orders/{name}")).await;
+    let seen = shop.ask(&format!("GET /o/{name}")).await;
     assert_eq!(seen.status, 200, "{seen:?}");
     text(&seen.body)
 }
@@ -35,14 +35,13 @@ async fn orders_are_for_holders_of_a_key() {
     let shop = priced().await;
     let (_, _, order) = checked_out(&shop, 2).await;
     let id = order["id"].as_str().unwrap();
-    for path in ["/orders", "/orders?q=main-1", "/orders?status=lost", "/orders/main-1", &format!("/orders/{id}")] {
+    for path in ["/orders", "/orders?q=main-1", "/orders?status=lost", "/o/main-1", &format!("/o/{id}")] {
         let seen = shop.ask_as_anybody(&format!("GET {path}")).await;
         assert_eq!(seen.status, 200, "{path}");
         assert!(text(&seen.body).contains("Sign in to see"), "{path}");
         assert!(!seen.body.contains(id) && !seen.body.contains("Walnut") && !seen.body.contains("25.00"), "{path}");
     }
-    let (known, unknown) =
-        (shop.ask_as_anybody("GET /orders/main-1").await, shop.ask_as_anybody("GET /orders/main-9").await);
+    let (known, unknown) = (shop.ask_as_anybody("GET /o/main-1").await, shop.ask_as_anybody("GET /o/main-9").await);
     assert_eq!(known.body, unknown.body, "nobody learns which orders there are");
 }
 
@@ -75,15 +74,14 @@ async fn orders_are_listed_filtered_and_found_by_number() {
     let page = text(&shop.ask("GET /orders").await.body);
     contains(&page, &["main-52", "1 × Walnut desk 12.50 EUR open pending unfulfilled guest", "canceled"]);
 
-    for (query, path) in [("q=main-7", "/orders/main-7"), ("q=7", "/orders/main-7"), ("q=%20main-7", "/orders/main-7")]
-    {
+    for (query, path) in [("q=main-7", "/o/main-7"), ("q=7", "/o/main-7"), ("q=%20main-7", "/o/main-7")] {
         let seen = shop.ask(&format!("GET /orders?{query}")).await;
         assert_eq!((seen.status.as_u16(), seen.headers["location"].to_str().unwrap()), (303, path));
     }
     let by_id = shop.ask(&format!("GET /orders?q={}", ids[0])).await;
-    assert_eq!(by_id.headers["location"], "/orders/main-52");
+    assert_eq!(by_id.headers["location"], "/o/main-52");
     let scanned = shop.ask("GET /?q=main-7").await;
-    assert_eq!(scanned.headers["location"], "/orders/main-7", "what is scanned on a slip leads to its order");
+    assert_eq!(scanned.headers["location"], "/o/main-7", "what is scanned on a slip leads to its order");
     assert_eq!(shop.ask_as_anybody("GET /?q=main-7").await.status, 200);
     for (query, why) in [
         ("q=main-99", "There is no order main-99"),
@@ -122,7 +120,7 @@ async fn an_order_tells_its_money_its_goods_and_what_became_of_it() {
             "placed open, pending, unfulfilled",
         ],
     );
-    let page = shop.ask(&format!("GET /orders/{id}")).await.body;
+    let page = shop.ask(&format!("GET /o/{id}")).await.body;
     let cancel = format!("/api/v1/orders/{id}/cancel");
     assert_eq!(calls(&page), [cancel], "what cannot be done has no form");
     let stock = ["/p/DESK?sku=DESK#stock", "/p/DESK?sku=DESK&location=berlin#explained"];
@@ -134,7 +132,7 @@ async fn an_order_tells_its_money_its_goods_and_what_became_of_it() {
 
     did(&shop.site, payment, 1).await;
     did(&shop.site, payment, 2).await;
-    let paid = shop.ask("GET /orders/main-1").await.body;
+    let paid = shop.ask("GET /o/main-1").await.body;
     let forms = calls(&paid);
     let expected = ["ship", "refunds", "cancel"].map(|what| format!("/api/v1/orders/{id}/{what}"));
     assert_eq!(forms, expected);
@@ -154,7 +152,7 @@ async fn an_order_tells_its_money_its_goods_and_what_became_of_it() {
 
     let some = json!({"lines": [{"sku": "DESK", "location": "berlin", "quantity": 3}]});
     shop.ask(&post(&forms[0]["/api/v1".len()..], "s-1", &some.to_string())).await;
-    let part = shop.ask("GET /orders/main-1").await.body;
+    let part = shop.ask("GET /o/main-1").await.body;
     assert!(part.contains("max=\"1\" value=\"1\""), "one is left to be handed out: {part}");
     contains(&text(&part), &["partially fulfilled", "Cancel the order Units were handed out"]);
     shop.ask(&post(&forms[0]["/api/v1".len()..], "s-2", "{}")).await;
@@ -167,7 +165,7 @@ async fn an_order_tells_its_money_its_goods_and_what_became_of_it() {
         &["Ship All of it was handed out.", "Refund The provider is being asked to refund: one thing at a time."],
     );
     did(&shop.site, payment, 3).await;
-    let page = shop.ask("GET /orders/main-1").await.body;
+    let page = shop.ask("GET /o/main-1").await.body;
     assert!(!page.contains("<script>alert"), "what was said is never markup");
     assert!(page.contains("max=\"3\" value=\"0\"") && page.contains("placeholder=\"37.50\""), "{page}");
     assert!(page.contains("<option value=\"berlin\" selected>Shop Berlin</option>"), "{page}");
@@ -189,7 +187,7 @@ async fn what_the_provider_said_and_what_is_parked_is_shown_and_resumed() {
     park(&shop.site, &payment).await;
     let list = text(&shop.ask("GET /orders").await.body);
     contains(&list, &["Payments that wait for somebody to look:", &payment, "to authorize: no answer for a day"]);
-    let page = shop.ask(&format!("GET /orders/{order}")).await.body;
+    let page = shop.ask(&format!("GET /o/{order}")).await.body;
     let resume = format!("/api/v1/payments/{payment}/resume");
     assert!(calls(&page).contains(&resume), "{page}");
     contains(
@@ -200,7 +198,7 @@ async fn what_the_provider_said_and_what_is_parked_is_shown_and_resumed() {
     contains(&read(&shop, &order).await, &["Resume The call is being made."]);
     assert!(!text(&shop.ask("GET /orders").await.body).contains("wait for somebody"));
     did(&shop.site, &payment, 1).await;
-    let page = shop.ask(&format!("GET /orders/{order}")).await.body;
+    let page = shop.ask(&format!("GET /o/{order}")).await.body;
     let capture = format!("/api/v1/payments/{payment}/capture");
     assert!(calls(&page).contains(&capture) && page.contains("placeholder=\"25.00\""), "{page}");
     contains(
@@ -236,7 +234,7 @@ async fn a_buyer_is_shown_until_erased_and_only_where_the_key_is() {
     let cart = shop.ask(&format!("POST /api/v1/carts\n\n{cart}")).await.json();
     let checkout = format!("/carts/{}/checkout", cart["id"].as_str().unwrap());
     assert_eq!(shop.ask(&post(&checkout, "c", "{}")).await.status, 201);
-    let seen = shop.ask("GET /orders/main-1").await.body;
+    let seen = shop.ask("GET /o/main-1").await.body;
     assert!(!seen.contains("<i>"));
     contains(
         &text(&seen),
@@ -254,8 +252,8 @@ async fn a_buyer_is_shown_until_erased_and_only_where_the_key_is() {
     assert_eq!(shop.ask(&erase).await.status, 200);
     let erased = read(&shop, "main-1").await;
     assert!(erased.contains("This person was erased") && !erased.contains("Bristol"), "{erased}");
-    assert_eq!(shop.ask("GET /orders/main-9").await.status, 404);
-    assert!(shop.ask("GET /orders/%3Cscript%3E").await.body.contains("&lt;script&gt;"));
+    assert_eq!(shop.ask("GET /o/main-9").await.status, 404);
+    assert!(shop.ask("GET /o/%3Cscript%3E").await.body.contains("&lt;script&gt;"));
 }
 
 /// What the script follows and looks for; both are checked where they are made.
@@ -267,7 +265,7 @@ async fn the_page_of_an_order_is_renewed_by_what_the_feed_tells_of_it() {
     for used in ["dataset.order", "dataset.payments", "dataset.call", "\"Idempotency-Key\"", "data-restock"] {
         assert!(script.contains(used), "{used}");
     }
-    let page = shop.ask("GET /orders/main-1").await.body;
+    let page = shop.ask("GET /o/main-1").await.body;
     let (id, payment) = (order["id"].as_str().unwrap(), order["payments"][0]["id"].as_str().unwrap());
     assert!(
         page.contains(&format!("data-order=\"{id}\" data-payments=\"{}\"", &payment[..payment.len() - 1])),

@@ -58,6 +58,9 @@ struct Refund {
     pennies: i64,
 }
 
+/// What is left of a line of an invoice: which sale, units, price.
+type Left = (usize, u64, i64);
+
 /// Everything that is to happen, and what it must come to.
 #[derive(Default)]
 struct Plan {
@@ -282,7 +285,7 @@ fn pennies(money: &Value) -> i64 {
 fn plan(rows: &[Row], invoices: usize) -> Plan {
     let mut plan = Plan::default();
     // What is left of the lines of each customer's invoices, newest last: invoice, line.
-    let mut left: BTreeMap<(String, String), Vec<(usize, u64, i64)>> = BTreeMap::new();
+    let mut left: BTreeMap<(String, String), Vec<Left>> = BTreeMap::new();
     for invoice in rows.chunk_by(|one, next| one.invoice == next.invoice) {
         let sold: Vec<&Row> = invoice.iter().filter(|row| row.quantity > 0 && row.pennies >= 0).collect();
         if invoice[0].invoice.starts_with('C') || sold.is_empty() || plan.sales.len() >= invoices {
