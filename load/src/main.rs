@@ -6,6 +6,7 @@
 
 mod bare;
 mod catalog;
+mod checkouts;
 mod compare;
 mod drive;
 mod goods;
@@ -57,6 +58,8 @@ enum Command {
     Catalog(catalog::Catalog),
     /// Two regions: how soon one sees what the other does, borrows from it, and catches up with it
     Sites(sites::Sites),
+    /// Carts, checkouts and payments at one site: how many a second, and what each costs.
+    Checkouts(checkouts::Checkouts),
     /// Drive one load at one server
     Drive(Drive),
     /// The bare server: product reads without anything around them
@@ -196,6 +199,10 @@ fn run(command: Command) -> Result<bool> {
         Command::Sites(options) => {
             process::end_on_signals()?;
             sites::sites(&options)
+        }
+        Command::Checkouts(options) => {
+            process::end_on_signals()?;
+            checkouts::checkouts(&options)
         }
         Command::Drive(drive) => run_drive(&drive),
         Command::Bare(server) => run_bare(&server).map(|()| true),

@@ -6,8 +6,12 @@ mod support;
 use std::cell::Cell;
 
 use bytes::Bytes;
-use kontor_core::id::{ProductId, SiteId};
+use kontor_core::command::Context;
+use kontor_core::event::Entry;
+use kontor_core::fold::{At, apply};
+use kontor_core::id::{Actor, Position, ProductId, SiteId};
 use kontor_core::location::Location;
+use kontor_core::overlay::Overlay;
 use kontor_core::product::{Item, Product};
 use kontor_core::record::Table;
 use kontor_core::stock::{Level, StockRow};
@@ -30,6 +34,44 @@ fn a_read_touches_the_same_rows_and_bytes_with_one_site_three_and_ten() {
 fn a_site_that_edits_and_sells_costs_a_read_one_row_more() {
     let (alone, with_two) = (read(10, 0), read(10, 2));
     assert_eq!(with_two.rows, alone.rows + 2, "a shelf for each site that has promised of it, and no more");
+}
+
+#[test]
+fn a_checkout_touches_the_same_rows_however_many_orders_there_are() {
+    let touched = [10, 100, 400].map(|past| (past, checkout(past)));
+    for (past, (Touched { rows, .. }, written)) in touched {
+        println!("{past:>5} past orders: a checkout reads {rows} rows and writes {written}");
+    }
+    let [(_, few), (_, more), (_, many)] = touched;
+    assert_eq!((few.0.rows, few.1), (more.0.rows, more.1));
+    assert_eq!((few.0.rows, few.1), (many.0.rows, many.1));
+}
+
+/// What the checkout of a cart of one line reads, and how many rows it writes, after so many others of the same
+/// customer.
+fn checkout(past: usize) -> (Touched, usize) {
+    let mut shop = Shop::new();
+    let acts = ["location shop", "product apples", "price apples 250", "receive 9000 apples", "customer anna email a"];
+    acts.into_iter().for_each(|act| play_done(&mut shop, act));
+    for number in 0..past {
+        for act in
+            ["cart C of anna", "put C 1 apples", "checkout C with card", "provider C/1 1 did", "provider C/1 2 did"]
+        {
+            play_done(&mut shop, &act.replace('C', &format!("c{number}")));
+        }
+    }
+    ["cart last of anna", "put last 1 apples"].into_iter().for_each(|act| play_done(&mut shop, act));
+    let view = Counting { tables: &shop.tables, touched: Cell::new(Touched { rows: 0, bytes: 0 }) };
+    let command = support::orders::command(&["checkout", "last", "with", "card"]).expect("a command");
+    let fresh_id = [9; 16];
+    let context = Context { now: shop.now, site: &shop.site, fresh_id, earliest_due: shop.now.plus(1), heard: &[] };
+    let events = kontor_core::decide::events(&view, &command, context).expect("it is placed");
+    let read = view.touched.get();
+    let mut overlay = Overlay::new(&shop.tables);
+    let (actor, request_id) = (Actor::timer(), support::request_id("r"));
+    let at = At { site: &shop.site, position: Position { term: 1, seq: 1_000_000, index: 0 }, time: shop.now };
+    apply(&mut overlay, at, &Entry { actor, request_id, idempotency: None, events }).expect("it folds");
+    (read, overlay.into_changes().rows().count())
 }
 
 /// What a page of one product with its stock reads.
