@@ -81,7 +81,7 @@ pub(crate) struct ServeArgs {
     /// Where payments are made: simulated (no money moves), or http [default: simulated]
     #[arg(long, env = "KONTOR_PAYMENTS", value_name = "KIND", value_parser = payments_kind)]
     pub(crate) payments: Option<Kind>,
-    /// The payment provider over HTTP [default: https://api.stripe.com]
+    /// The payment provider over HTTP, as https://host [default: that of Stripe]
     #[arg(long, env = "KONTOR_PAYMENT_ADDRESS", value_name = "URL")]
     pub(crate) payment_address: Option<String>,
     /// How long the payment provider is waited for, in milliseconds
