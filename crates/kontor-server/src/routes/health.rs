@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use kontor_api::Code;
 use kontor_api::health::Health;
+use kontor_core::payment::breaker;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::wall_ms;
 
@@ -45,7 +46,8 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
     responses((status = 200, description = "How it is doing; `status` says whether it is well", body = Health)),
 )]
 pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> {
-    let (status, alarms) = (app.site.status(), links::alarms(&app.links.of(&app.site)));
+    let (status, mut alarms) = (app.site.status(), links::alarms(&app.links.of(&app.site)));
+    alarms.extend(payment_alarms(&app)?);
     let word = match &status.stopped {
         Some(why) => format!("stopped: {why}"),
         None if app.is_draining() => "shutting down".to_owned(),
@@ -71,6 +73,20 @@ pub(crate) async fn health(State(app): State<App>) -> Result<Response, Problem> 
             clock_stepped_ms: status.clock_stepped_ms,
         },
     )
+}
+
+/// What somebody should look at of payments.
+fn payment_alarms(app: &App) -> Result<Vec<String>, Problem> {
+    let Some(payments) = &app.payments else { return Ok(Vec::new()) };
+    let mut alarms = Vec::new();
+    let state = payments.provider.breaker().state;
+    if state != breaker::State::Closed {
+        alarms.push(format!("the payment provider has failed and is left alone: its breaker is {}", state.word()));
+    }
+    if !app.site.read().parked_payments(None, 1)?.is_empty() {
+        alarms.push("calls to the payment provider wait for somebody: GET /api/v1/payments?status=parked".to_owned());
+    }
+    Ok(alarms)
 }
 
 /// What of the process is in memory, as Linux counts it in pages of 4 KiB.

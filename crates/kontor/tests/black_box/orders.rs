@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use kontor_payments::fake::{Fake, SECRET_KEY, WEBHOOK_SECRET};
-use kontor_payments::simulated::Rates;
+use kontor_payments::simulated::{Fault, Rates};
 use kontor_site::clock::{Stopwatch, wall_ms};
 use serde_json::{Value, json};
 
@@ -84,11 +84,7 @@ fn every_penny_of_a_real_retailer_is_where_it_belongs() {
     let data = folder.path().join("data");
     let bank = Fake::start(536_365, wall_ms()).expect("a port is free");
     bank.set_rates(Rates { again: 200, times: 10, ..Rates::of_all(100) });
-    let mut command = serve(&data);
-    command.env("KONTOR_PAYMENTS", "http").env("KONTOR_PAYMENT_ADDRESS", bank.url());
-    command.env("KONTOR_PAYMENT_SECRET_KEY", SECRET_KEY).env("KONTOR_PAYMENT_WEBHOOK_SECRET", WEBHOOK_SECRET);
-    command.env("KONTOR_PAYMENT_TIMEOUT_MS", "1000");
-    let server = Server::try_start(command).unwrap_or_else(|ended| panic!("{}", ended.stderr));
+    let server = start(&data, &bank, 1_000);
 
     let mut client = server.client();
     shop::open_place(&mut client);
@@ -135,6 +131,113 @@ fn every_penny_of_a_real_retailer_is_where_it_belongs() {
             plan.given_back % 100,
         ),
     );
+}
+
+/// Killed when the bank has done what was asked and has not said so: first when money was set aside, then when it
+/// was paid out.
+#[test]
+fn a_server_that_is_killed_while_the_bank_is_asked_charges_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let bank = Fake::start(1, wall_ms()).expect("a port is free");
+    let server = start(&data, &bank, 30_000);
+    let mut client = server.client();
+    shop::open_place(&mut client);
+    shop::add_product(&mut client, "MUG", "Mug");
+    shop::receive(&mut client, "MUG", 5);
+    bank.script([Some(Fault::TimeoutAfter), None, Some(Fault::TimeoutAfter)]);
+    let lines = json!([{"sku": "MUG", "quantity": 2, "price": "4.50"}]);
+    let cart = json!({"currency": "GBP", "lines": lines});
+    let cart = client.post("/api/v1/carts", "cart", &cart).expect("up").success().json();
+    let checkout = format!("/api/v1/carts/{}/checkout", cart["id"].as_str().expect("an id"));
+    let pays = json!({"payment_method": "pm_card_visa"});
+    let order = client.post(&checkout, "checkout", &pays).expect("up").success().json();
+    let path = format!("/api/v1/orders/{}", order["id"].as_str().expect("an id"));
+
+    until(|| bank.ledger().values().any(|line| line.authorizations == 1));
+    server.kill();
+    let server = start(&data, &bank, 30_000);
+    until(|| bank.ledger().values().any(|line| line.captures == 1));
+    server.kill();
+    let server = start(&data, &bank, 30_000);
+    let mut client = server.client();
+    let order = wait_until(&mut client, &path, |order| order["payment_status"] == "paid");
+    assert_eq!((&order["status"], pennies(&order["captured"])), (&json!("confirmed"), 900), "{order}");
+    let again = client.post(&checkout, "another-click", &pays).expect("up").success().json();
+    assert_eq!(again["id"], order["id"], "the same order, whatever the key");
+    let ledger: Vec<_> = bank.ledger().into_values().collect();
+    let [line] = &ledger[..] else { panic!("one payment: {ledger:?}") };
+    assert_eq!((line.authorizations, line.captures, line.captured), (1, 1, 900));
+    server.stop();
+    assert_sound(&data);
+}
+
+/// A card number is exchanged for a token, and stands nowhere else: not in the journal, the tables, the keys, nor
+/// in what the server says.
+#[test]
+fn a_card_number_is_nowhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let mut command = serve(&data);
+    command.env("KONTOR_LOG", "debug");
+    let server = Server::try_start(command).unwrap_or_else(|ended| panic!("{}", ended.stderr));
+    let mut client = server.client();
+    shop::open_place(&mut client);
+    shop::add_product(&mut client, "MUG", "Mug");
+    shop::receive(&mut client, "MUG", 5);
+    let digits = "4242424242424242";
+    let json_type = ("Content-Type", "application/json");
+    let card = json!({"number": digits, "expires": {"month": 12, "year": 2031}}).to_string();
+    let token = client.send("POST", "/api/v1/payments/tokens", &[json_type], card.as_bytes()).expect("up").success();
+    let token = token.json()["payment_method"].as_str().expect("a token").to_owned();
+    // Where it does not belong it is refused, and not repeated.
+    let lines = json!([{"sku": "MUG", "quantity": 1, "price": "4.50"}]);
+    let cart = json!({"currency": "GBP", "lines": lines});
+    let cart = client.post("/api/v1/carts", "cart", &cart).expect("up").success().json();
+    let checkout = format!("/api/v1/carts/{}/checkout", cart["id"].as_str().expect("an id"));
+    let refused = client.post(&checkout, "digits", &json!({"payment_method": digits})).expect("up");
+    assert!(refused.status == 400 && !refused.text().contains(digits), "{}", refused.text());
+    let pays = json!({"payment_method": token});
+    let order = client.post(&checkout, "checkout", &pays).expect("up").success().json();
+    let path = format!("/api/v1/orders/{}", order["id"].as_str().expect("an id"));
+    wait_until(&mut client, &path, |order| order["payment_status"] == "paid");
+    let said = server.stop_and_tell();
+    assert!(!said.contains(digits), "the log has it");
+    let mut files = 0;
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let bytes = std::fs::read(entry.path()).expect("a file");
+            let found = bytes.windows(digits.len()).any(|window| window == digits.as_bytes());
+            assert!(!found, "{} has it", entry.path().display());
+            files += 1;
+        }
+    }
+    assert!(files > 3, "the journal and the tables were looked at");
+}
+
+/// A server whose payments are made by this bank.
+#[track_caller]
+fn start(data: &Path, bank: &Fake, timeout_ms: u64) -> Server {
+    let mut command = serve(data);
+    command.env("KONTOR_PAYMENTS", "http").env("KONTOR_PAYMENT_ADDRESS", bank.url());
+    command.env("KONTOR_PAYMENT_SECRET_KEY", SECRET_KEY).env("KONTOR_PAYMENT_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    command.env("KONTOR_PAYMENT_TIMEOUT_MS", timeout_ms.to_string());
+    Server::try_start(command).unwrap_or_else(|ended| panic!("{}", ended.stderr))
+}
+
+/// Waits until it is so.
+#[track_caller]
+fn until(is_so: impl Fn() -> bool) {
+    let watch = Stopwatch::start();
+    while !is_so() {
+        assert!(watch.seconds() < HANG.as_secs_f64(), "it never comes");
+        thread::yield_now();
+    }
 }
 
 /// All tills at once, and the bank's callbacks beside them.

@@ -79,6 +79,15 @@ impl Server {
         assert!(ended.status.success(), "SIGTERM: {}\n{}", ended.status, ended.stderr);
     }
 
+    /// The same, and answers what it has logged.
+    #[track_caller]
+    pub(crate) fn stop_and_tell(mut self) -> String {
+        self.process.signal(Signal::TERM);
+        let ended = self.process.wait_for_end();
+        assert!(ended.status.success(), "SIGTERM: {}\n{}", ended.status, ended.stderr);
+        format!("{}\n{}", self.said.join("\n"), ended.stderr)
+    }
+
     /// Makes it stand still until `resume`, and returns when its last thread does.
     pub(crate) fn pause(&self) {
         self.process.signal(Signal::STOP);
