@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use kontor_core::id::SiteId;
 use kontor_server::demo::Demo;
 use kontor_server::links::Links;
-use kontor_server::{Access, Limits, Options, router};
+use kontor_server::{Access, Limits, Options, Payments, router};
 use kontor_site::persons::{MasterKey, Persons};
 use kontor_site::{Settings, Site};
 use serde_json::{Map, Value, json};
@@ -82,6 +82,15 @@ impl Shop {
         let key = Access::issue_admin_key(&site).await.unwrap();
         let options = options(&site, limits);
         let options = Options { access: access(options.access), demo: Some(demo), ..options };
+        let (links, persons) = (options.links.clone(), options.persons.clone());
+        Self { router: router(site.clone(), options), site, key, links, persons }
+    }
+
+    /// A site at which payments are made.
+    pub(crate) async fn with_payments(payments: Payments) -> Self {
+        let site = Site::in_memory(SiteId::parse("main").unwrap()).unwrap();
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = Options { payments: Some(payments), ..options(&site, Limits::default()) };
         let (links, persons) = (options.links.clone(), options.persons.clone());
         Self { router: router(site.clone(), options), site, key, links, persons }
     }
