@@ -29,6 +29,7 @@ pub(crate) use bank::{Ask, Deed, Said};
 use fault::Faults;
 pub use fault::{Fault, Rates};
 use token::Behavior;
+pub use token::test_cards;
 
 /// A provider in memory, without a clock and without waiting.
 #[derive(Debug)]

@@ -31,6 +31,24 @@ const CARDS: &[(&str, Behavior, &str)] = &[
 
 const PAYING: &str = "pm_card_visa";
 
+/// One of all the others, which pay.
+const PAYING_NUMBER: &str = "4242424242424242";
+
+/// Numbers of cards to try things out with, and what becomes of each. They belong to nobody.
+pub fn test_cards() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let words = |behavior| match behavior {
+        Pays => "pays",
+        Declines => "is declined",
+        InsufficientFunds => "is declined: not enough money",
+        TimeoutBefore => "is not answered at first, and was not charged",
+        TimeoutAfter => "is not answered at first, and was charged",
+        Error => "is answered by an error at first",
+        Slow => "is answered slowly",
+    };
+    let paying = (PAYING_NUMBER, Pays, PAYING);
+    std::iter::once(paying).chain(CARDS.iter().copied()).map(move |(number, behavior, _)| (number, words(behavior)))
+}
+
 /// What stands for a card.
 pub(crate) fn token(number: &CardNumber) -> MethodToken {
     let card = CARDS.iter().find(|(digits, ..)| *digits == number.digits());
@@ -49,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_token_behaves_as_its_card() {
-        for (digits, expected, text) in CARDS.iter().chain(&[("4242424242424242", Pays, PAYING)]) {
+        for (digits, expected, text) in CARDS.iter().chain(&[(PAYING_NUMBER, Pays, PAYING)]) {
             let number = CardNumber::parse(digits).expect("a number");
             assert!(number.has_check_digit(), "{digits}");
             assert_eq!(token(&number).as_str(), *text);

@@ -16,6 +16,7 @@ mod orders;
 mod problems;
 mod product;
 mod products;
+mod shop;
 mod show;
 mod sites;
 
@@ -48,6 +49,8 @@ const ORDERS: &str = "/orders";
 /// One order, by its id or number. The reference services have `/orders/…`.
 const ORDER: &str = "/o/{id}";
 const SITES: &str = "/sites";
+/// For buyers, who have no key.
+const SHOP: &str = "/shop";
 
 pub(crate) fn routes(document: String) -> Router<App> {
     Router::new()
@@ -55,9 +58,11 @@ pub(crate) fn routes(document: String) -> Router<App> {
         .route(PRODUCT, get(product::product))
         .route(ORDERS, get(orders::orders))
         .route(ORDER, get(order::order))
+        .route(SHOP, get(shop::shop))
         .route(JOBS, get(jobs::jobs))
         .route(SITES, get(sites::sites))
         .route("/assets/page.js", get(|headers| asset(headers, "text/javascript", include_str!("page.js"))))
+        .route("/assets/shop.js", get(|headers| asset(headers, "text/javascript", include_str!("shop.js"))))
         .route("/assets/page.css", get(|headers| asset(headers, "text/css", include_str!("page.css"))))
         .route("/assets/icon.svg", get(|headers| asset(headers, "image/svg+xml", include_str!("icon.svg"))))
         .route(path::PROBLEMS, get(problems::all))
@@ -144,6 +149,7 @@ impl Frame<'_> {
                 a.brand href="/" { "Kontor" }
                 nav aria-label="Main" {
                     a href="/" { "Products" }
+                    a href=(SHOP) { "Shop" }
                     a href=(ORDERS) { "Orders" }
                     a href="/jobs" { "Imports" }
                     a href="/sites" { "Sites" }

@@ -9,7 +9,7 @@ use kontor_site::reader::{OrderNow, Orders, Reader};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Focus, Frame, ORDERS, Visitor, for_holders, live, live_after, show};
+use super::{Frame, ORDERS, Visitor, for_holders, live, live_after, show};
 use crate::app::App;
 use crate::convert::Audience;
 use crate::convert::order::{order, order_number};
@@ -53,8 +53,8 @@ pub(crate) async fn orders(
                 div.head { h1 { "Orders" } (live()) }
                 (for_holders("orders", "they say who has bought what"))
             };
-            let frame = Frame { title: "Orders", audience, search: Some(Focus::Elsewhere), live: live_after };
-            return Ok(frame.around(&content));
+            // The bar is as it will be for whoever signs in: the list has a field of its own.
+            return Ok(Frame { title: "Orders", audience, search: None, live: live_after }.around(&content));
         }
         if let Some(path) = exactly(reader, keys.site.id(), &form.q)? {
             return Ok(Redirect::to(&path).into_response());
@@ -186,7 +186,7 @@ impl Form {
                         p { a href=(ORDERS) { "Show all orders" } }
                     } @else {
                         h2 { "Nothing was bought yet" }
-                        p { "Orders are placed by the " a href="/docs/" { "API" } "." }
+                        p { "Buyers order in the " a href=(super::SHOP) { "shop" } ", and programs by the " a href="/docs/" { "API" } "." }
                     }
                 }
             } @else {

@@ -26,6 +26,7 @@ function show(page) {
   for (const id of ["account", "content"]) part(id).replaceWith(document.adoptNode(page.getElementById(id)));
   document.title = page.title;
   prepare();
+  document.dispatchEvent(new Event("renewed"));
   if (typed !== undefined && part("q")) part("q").value = typed;
   if (location.hash) part(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
   else part("content").querySelector("[autofocus]")?.focus();
@@ -131,6 +132,7 @@ function update(page) {
     rendered.set(one, text);
   });
   enable();
+  document.dispatchEvent(new Event("renewed"));
 }
 
 // At most one question at a time and one a second, and none while nobody looks.
@@ -273,8 +275,9 @@ async function send(method, path, body, headers = {}) {
 }
 
 // A problem in words.
-const why = (said) => [said.detail || said.title || "It was refused.", ...(said.errors || []).map((error) => error.detail)]
-  .filter((text, at, all) => all.indexOf(text) === at).join(" · ");
+const why = (said) => said.errors?.length > 1
+  ? said.errors.map((error) => `${error.pointer.slice(1)}: ${error.detail}`).join(" · ")
+  : said.detail || said.title || "It was refused.";
 
 // What a form asks for: its texts that are not empty, and its lines of which there are some.
 function bodyOf(form) {

@@ -352,7 +352,7 @@ impl Page<'_> {
 }
 
 /// What tells a variant from the others.
-fn what(variant: &Variant) -> Markup {
+pub(super) fn what(variant: &Variant) -> Markup {
     html! {
         @if let Some(title) = &variant.title { (title) " " }
         @for (option, value) in &variant.options { span.choice { (option) ": " (value) } " " }

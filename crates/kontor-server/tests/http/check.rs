@@ -117,6 +117,15 @@ impl Shop {
         Self { router: router(site.clone(), options), site, key, links, persons }
     }
 
+    /// A site at which payments are made.
+    pub(crate) async fn with_payments(payments: Payments) -> Self {
+        let site = Site::in_memory(SiteId::parse("main").unwrap()).unwrap();
+        let key = Access::issue_admin_key(&site).await.unwrap();
+        let options = Options { payments: Some(payments), ..options(&site, Limits::default()) };
+        let (links, persons) = (options.links.clone(), options.persons.clone());
+        Self { router: router(site.clone(), options), site, key, links, persons }
+    }
+
     /// With a product DESK and 10 of it at berlin, and nothing at depot.
     pub(crate) async fn stocked() -> Self {
         Self::stocked_with(Limits::default()).await

@@ -11,5 +11,6 @@ mod limits;
 mod openapi;
 mod pages;
 mod pages_orders;
+mod pages_shop;
 mod sites_page;
 mod throttle;

@@ -92,6 +92,7 @@ async fn what_data_says_is_never_markup() {
         "/?q=shirt&exact=no",
         "/?market=gb",
         "/p/SHIRT",
+        "/shop",
         "/p/SHIRT?sku=SHIRT%20%3CS%3E&found=%3Cscript%3Ealert(1)",
     ];
     for path in pages {
@@ -351,7 +352,7 @@ async fn the_key_of_another_site_opens_no_page() {
 #[tokio::test]
 async fn a_page_takes_a_key_in_a_header_and_nowhere_else() {
     let shop = told().await;
-    for path in ["/", "/p/DESK", "/jobs", "/orders"] {
+    for path in ["/", "/p/DESK", "/jobs", "/orders", "/shop"] {
         let wrong = shop.ask_as_anybody(&format!("GET {path}\nX-API-Key: kon_wrong")).await;
         assert_eq!(wrong.code(), "unauthenticated");
         let seen = shop.ask(&format!("GET {path}")).await;
