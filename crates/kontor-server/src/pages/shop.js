@@ -184,18 +184,20 @@
   // ---- asking ----
 
   async function load() {
-    [cart, order] = [undefined, undefined];
+    let found, placed;
     if (kept()) {
       const answer = await fetch(pathOf(), { headers: asBuyer() });
       const said = await answer.json().catch(() => ({}));
-      if (answer.ok) cart = said;
+      if (answer.ok) found = said;
       else if (answer.status === 404) {
         // Nobody came back for too long.
         keep(null);
         notice("Your cart is not kept any more. Begin a new one.");
       } else notice(why(said));
     }
-    if (cart?.status === "ordered") await readOrder(cart.order_id);
+    if (found?.status === "ordered") placed = await readOrder(found.order_id);
+    // Where nobody answered, what is shown stays.
+    [cart, order] = [found, placed];
     fill();
     render();
     watch();
@@ -203,7 +205,7 @@
 
   async function readOrder(id) {
     const answer = await fetch("/api/v1/orders/" + encodeURIComponent(id), { headers: asBuyer() });
-    if (answer.ok) order = await answer.json();
+    return answer.ok ? answer.json() : undefined;
   }
 
   // Looks again, soon while somebody is asked, until nothing becomes of it any more.
@@ -212,7 +214,7 @@
     if (!order || (isOver() && !isAsked())) return;
     timer = setTimeout(() => inTurn(async () => {
       if (order && !document.hidden) {
-        await readOrder(order.id);
+        order = (await readOrder(order.id)) ?? order;
         render();
       }
       watch();

@@ -172,6 +172,11 @@ async fn an_order_tells_its_money_its_goods_and_what_became_of_it() {
     let page = text(&page);
     contains(&page, &["Given back 12.50 EUR", "DESK Walnut desk 4 1 12.50 50.00", "partially refunded"]);
     contains(&page, &[&format!("returned 12.50 EUR {MARKED}"), "refunded 12.50 EUR"]);
+    let rest = json!({"lines": [{"sku": "DESK", "quantity": 3}]});
+    assert_eq!(shop.ask(&post(&forms[1]["/api/v1".len()..], "r-2", &rest.to_string())).await.status, 201);
+    did(&shop.site, payment, 4).await;
+    let page = read(&shop, "main-1").await;
+    contains(&page, &["Refund All that was paid was given back."]);
     let told = shop.ask(&format!("GET /api/v1/orders/{id}/timeline")).await.json();
     for step in told["items"].as_array().unwrap() {
         for field in ["position", "actor", "request_id"] {

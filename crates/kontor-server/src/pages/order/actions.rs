@@ -134,6 +134,9 @@ fn refund(page: &Page<'_>) -> Result<Markup, Problem> {
     let paid = order.money.captured - order.money.refunded;
     let asked = page.now.payments.iter().find(|(_, payment)| payment.captured > payment.refunded);
     let why = match asked.and_then(|(_, payment)| is_asked(payment)) {
+        _ if paid == 0 && back.is_empty() && order.money.captured > 0 => {
+            Some("All that was paid was given back.".to_owned())
+        }
         _ if paid == 0 && back.is_empty() => {
             Some("Nothing was paid that could be given back, and nothing was handed out.".to_owned())
         }
