@@ -535,7 +535,9 @@ impl World {
     fn quiesce(&mut self) -> Kept {
         let unknown = self.clients.iter().flat_map(|client| &client.intents);
         let unknown = unknown.filter(|intent| intent.outcome == Outcome::Open).count();
-        let most = self.coming.len() + EVENTS_PER_ANSWER * (unknown + self.clients.len() + self.board.made.len());
+        // Of a crowd, some may still be about to ask.
+        let asked = self.coming.len() + unknown + self.clients.len() + self.board.made.len();
+        let most = EVENTS_PER_ANSWER * asked;
         for _ in 0..=most {
             let all_know = self.clients.iter().all(|client| client.asking.is_none() && client.unresolved().is_none());
             if all_know && self.machine.is_idle() {

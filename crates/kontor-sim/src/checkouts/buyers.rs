@@ -77,14 +77,15 @@ enum Step {
     Undo(u16),
 }
 
-/// Makes the shop that all of it happens in.
+/// Makes the shop that all of it happens in. Everything is asked for twice: the process may die the first time.
 pub(super) fn open_shop(till: &mut Till, now_ms: u64) -> Kept {
     let name = |text: &str| Title::parse(text).map_err(|error| broken("a word is a name", text, error));
     let mut must = |command: Command| {
         let told = format!("{command:?}");
         match till.submit(SiteTime(now_ms), "clerk", None, command)? {
-            // It died: the next try says that it is there already.
-            None | Some(Ok(_) | Err(NotDone::Refused(Refusal::AlreadyExists { .. }))) => Ok(()),
+            // It died: the next try says whether it is there already.
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(NotDone::Refused(Refusal::AlreadyExists { .. } | Refusal::ReferenceUsed { .. }))) => Ok(()),
             Some(Err(other)) => Err(broken("a shop can be opened", told, other)),
         }
     };
@@ -109,18 +110,10 @@ pub(super) fn open_shop(till: &mut Till, now_ms: u64) -> Kept {
         let note = Note { reference: Some(reference(goods)), ..Note::default() };
         for _ in 0..2 {
             let receive = Command::Receive { from: Inbound::Delivery, lines: vec![line.clone()], note: note.clone() };
-            match till_result(&mut must, receive) {
-                Ok(()) => {}
-                Err(violation) if violation.found.contains("ReferenceUsed") => {}
-                Err(violation) => return Err(violation),
-            }
+            must(receive)?;
         }
     }
     Ok(())
-}
-
-fn till_result(must: &mut impl FnMut(Command) -> Kept, command: Command) -> Kept {
-    must(command)
 }
 
 impl Buyers {

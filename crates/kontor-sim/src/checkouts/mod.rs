@@ -17,10 +17,11 @@ mod till;
 use std::collections::BTreeMap;
 
 use kontor_core::command::Command;
-use kontor_core::id::{OrderId, PaymentId};
+use kontor_core::id::OrderId;
 use kontor_core::order::{Order, OrderPayment, OrderStatus};
 use kontor_core::payment::call::{Call, Outcome, Trouble};
-use kontor_core::payment::record::Payment;
+use kontor_core::payment::record::{Payment, parts};
+use kontor_core::payment::retry::Try;
 use kontor_core::time::SiteTime;
 use kontor_payments::simulated::{Rates, Simulated};
 use kontor_site::payments::Make;
@@ -183,11 +184,11 @@ impl World {
         for Make { call, how } in self.till.due_calls(self.now_ms) {
             self.takings.calls += 1;
             let (result, after_ms) = match how {
-                kontor_core::payment::retry::Try::Send => {
+                Try::Send => {
                     let reply = self.bank.call(self.now_ms, &call);
                     (reply.result.map(Some), reply.after_ms)
                 }
-                kontor_core::payment::retry::Try::LookUp => {
+                Try::LookUp => {
                     let reply = self.bank.look_up(&call);
                     (reply.result, reply.after_ms)
                 }
@@ -227,8 +228,8 @@ impl World {
         let ledger = self.bank.ledger();
         let mut of_orders: BTreeMap<OrderId, (i64, i64)> = BTreeMap::new();
         for (key, payment) in &payments {
-            let id = kontor_core::payment::record::parts(key).map(|(id, _)| id);
-            let id: PaymentId = id.ok_or_else(|| broken("a key can be read", "a payment", key))?;
+            let id = parts(key).map(|(id, _)| id);
+            let id = id.ok_or_else(|| broken("a key can be read", "a payment", key))?;
             same("nothing is asked of the provider any more", &None, &payment.pending)?;
             let line = ledger.get(&id).copied().unwrap_or_default();
             let once = line.authorizations <= 1 && line.captures <= 1 && line.voids <= 1;
@@ -239,16 +240,8 @@ impl World {
             let sums = of_orders.entry(id.order).or_default();
             (sums.0, sums.1) = (sums.0 + line.captured, sums.1 + line.refunded);
         }
-        same(
-            "the bank knows of no other payments",
-            &ledger.len(),
-            &payments
-                .iter()
-                .filter(|(key, _)| {
-                    kontor_core::payment::record::parts(key).is_some_and(|(id, _)| ledger.contains_key(&id))
-                })
-                .count(),
-        )?;
+        let known = payments.iter().filter_map(|(key, _)| parts(key)).filter(|(id, _)| ledger.contains_key(id));
+        same("the bank knows of no other payments", &ledger.len(), &known.count())?;
         for (id, order) in &orders {
             let id = OrderId(id[..16].try_into().map_err(|_| broken("a key can be read", "an order", id))?);
             let (captured, refunded) = of_orders.get(&id).copied().unwrap_or_default();

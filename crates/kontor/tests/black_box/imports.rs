@@ -411,7 +411,7 @@ fn rejected_rows_are_listed_also_of_an_import_that_is_done() {
     let mut names: Vec<_> =
         fs::read_dir(folder.path()).expect("a folder").map(|e| e.expect("a file").file_name()).collect();
     names.sort();
-    assert_eq!(names, ["again.csv", "data", "file.csv", "rejected.csv"]);
+    assert_eq!(names, ["again.csv", "data", "data.master-key", "file.csv", "rejected.csv"]);
 }
 
 #[test]
