@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::reservations::ended;
 use super::{Rules, bounds, limit, revision};
 use crate::cart::{AmountKind, Cart, CartDay, CartDetails, CartLine, CartOf, CartStatus, LineChange};
-use crate::command::{Context, Line};
+use crate::command::Context;
 use crate::event::Event;
-use crate::id::{CartId, CustomerId, OrderId, ReservationId, Sku};
+use crate::id::{CartId, CustomerId, OrderId, Owner, ReservationId, Sku};
 use crate::limits::{
     AMOUNTS_MAX, CART_DAYS, CART_HOLD_MS, CART_QUANTITY_MAX, CARTS_OF_CUSTOMER_MAX, CARTS_PER_TICK, COUNTER_MAX,
-    LINES_MAX,
+    LINES_MAX, OPEN_ORDERS_OF_CUSTOMER_MAX,
 };
 use crate::money::{Currency, Money};
-use crate::order::Order;
+use crate::order::{Order, OrderList};
 use crate::person::Contact;
 use crate::product::attribute::AttributeValue;
 use crate::product::listing::Listing;
@@ -193,30 +193,63 @@ impl Rules<'_> {
 
     /// What is missing, in the order in which a person would be told; some of it as the refusal that ends it.
     fn missing(self, id: CartId, cart: &Cart, missing: &mut Vec<Refusal>) -> Result<(), Stop> {
+        let wanted = self.unsellable(id, cart, missing)?;
+        if !wanted.is_empty() {
+            self.held_for(cart, &wanted, None, None, CART_HOLD_MS)?;
+        }
+        Ok(())
+    }
+
+    /// What is missing besides the units, and what can be sold of the cart as it is.
+    pub(super) fn unsellable(
+        self,
+        id: CartId,
+        cart: &Cart,
+        missing: &mut Vec<Refusal>,
+    ) -> Result<Vec<(Sku, u64)>, Stop> {
         if cart.lines.is_empty() {
             return Err(Refusal::CartEmpty { cart: id }.into());
         }
         if let Some(customer) = cart.customer {
             self.customer(customer)?;
+            let max = OPEN_ORDERS_OF_CUSTOMER_MAX as u64;
+            let open = count(self.view, Table::ORDER_LISTS, &OrderList::OpenOf(customer).prefix(), max)?;
+            limit("open orders of a customer", open + 1, max)?;
         }
-        let mut sold = Vec::new();
+        let mut sellable = Vec::with_capacity(cart.lines.len());
         for line in &cart.lines {
             match self.sellable_line(cart, line) {
-                Ok(()) => sold.push(line),
+                Ok(()) => sellable.push((line.sku.clone(), line.quantity)),
                 Err(Stop::Refused(refusal)) => missing.push(refusal),
                 Err(failed) => return Err(failed),
             }
         }
-        if cart.total().is_some_and(|total| total < 0) {
-            missing.push(Refusal::TotalNegative);
+        match cart.total() {
+            Some(total) if total < 0 => missing.push(Refusal::TotalNegative),
+            Some(total) => limit("total", units(total), COUNTER_MAX)?,
+            // A line without a price was told of; what cannot be told is too much.
+            None if missing.is_empty() => limit("total", u64::MAX, COUNTER_MAX)?,
+            None => {}
         }
-        let wanted: Vec<(Sku, u64)> = sold.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
-        let freed = self.let_go(cart)?;
-        self.after(&freed, |rules| {
-            let lines = rules.sourced(&wanted, cart.location.as_ref())?;
-            if lines.is_empty() { Ok(Vec::new()) } else { rules.reserve(None, None, &lines, CART_HOLD_MS) }
+        Ok(sellable)
+    }
+
+    /// Holds units of a cart, from wherever it is told to take them, and lets go of what was held for it before.
+    pub(super) fn held_for(
+        self,
+        cart: &Cart,
+        wanted: &[(Sku, u64)],
+        id: Option<ReservationId>,
+        owner: Option<&Owner>,
+        hold_ms: u64,
+    ) -> Result<Vec<Event>, Stop> {
+        let mut events = self.let_go(cart)?;
+        let held = self.after(&events, |rules| {
+            let lines = rules.sourced(wanted, cart.location.as_ref())?;
+            rules.reserve(id, owner, &lines, hold_ms)
         })?;
-        Ok(())
+        events.extend(held);
+        Ok(events)
     }
 
     /// Whether a line can be sold as it is.
@@ -307,17 +340,11 @@ impl Rules<'_> {
                 wanted.push((line.sku.clone(), line.quantity));
             }
         }
-        let mut events = self.let_go(cart)?;
         if wanted.is_empty() {
-            return Ok((events, None));
+            return Ok((self.let_go(cart)?, None));
         }
         let id = ReservationId(self.context.fresh_id);
-        let held = self.after(&events, |rules| {
-            let lines: Vec<Line> = rules.sourced(&wanted, cart.location.as_ref())?;
-            rules.reserve(Some(id), None, &lines, CART_HOLD_MS)
-        })?;
-        events.extend(held);
-        Ok((events, Some(id)))
+        Ok((self.held_for(cart, &wanted, Some(id), None, CART_HOLD_MS)?, Some(id)))
     }
 
     /// Refuses details that make no sense.

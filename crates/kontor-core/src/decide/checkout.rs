@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Rules, bounds, limit, unreadable};
+use super::{Rules, bounds, unreadable};
 use crate::cart::{Cart, CartStatus};
 use crate::command::Line;
 use crate::event::Event;
 use crate::id::{CartId, LocationId, OrderId, Owner, PaymentId, ReservationId, Sku};
-use crate::limits::{COUNTER_MAX, HOLD_MS_MAX, HOLD_MS_MIN, OPEN_ORDERS_OF_CUSTOMER_MAX, ORDER_TITLE_BYTES_MAX};
+use crate::limits::{HOLD_MS_MAX, HOLD_MS_MIN, ORDER_TITLE_BYTES_MAX};
 use crate::money::Money;
-use crate::order::{Cause, Fulfillment, Order, OrderLine, OrderList, OrderPayment, OrderStatus, Sums};
+use crate::order::{Cause, Fulfillment, Order, OrderLine, OrderPayment, OrderStatus, Sums};
 use crate::payment::call::{MethodToken, Operation};
 use crate::payment::record::{Capture, PaymentRequested};
 use crate::product::{Item, Product};
@@ -37,27 +37,14 @@ impl Rules<'_> {
             return Ok(Vec::new());
         }
         let cart = self.open_one(id)?;
-        let missing = super::carts::requirements(self.view, self.context, id, &cart)?;
+        let mut missing = Vec::new();
+        let wanted = self.unsellable(id, &cart, &mut missing)?;
         if let Some(first) = missing.into_iter().next() {
             return Err(first.into());
         }
-        if let Some(customer) = cart.customer {
-            let open = OrderList::OpenOf(customer).prefix();
-            let max = OPEN_ORDERS_OF_CUSTOMER_MAX as u64;
-            let open = super::carts::count(self.view, Table::ORDER_LISTS, &open, max)?;
-            limit("open orders of a customer", open + 1, max)?;
-        }
-        let total = cart.total().filter(|total| (0..=i64::try_from(COUNTER_MAX).unwrap_or(i64::MAX)).contains(total));
-        let total = total.ok_or(Refusal::OutOfBounds { what: "total", given: u64::MAX, min: 0, max: COUNTER_MAX })?;
-
-        let mut events = self.let_go(&cart)?;
         let reservation = ReservationId(self.context.fresh_id);
-        let wanted: Vec<(Sku, u64)> = cart.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
-        let held = self.after(&events, |rules| {
-            let lines = rules.sourced(&wanted, cart.location.as_ref())?;
-            rules.reserve(Some(reservation), owner(order_id).as_ref(), &lines, hold_ms)
-        })?;
-        events.extend(held);
+        let mut events = self.held_for(&cart, &wanted, Some(reservation), owner(order_id).as_ref(), hold_ms)?;
+        let total = cart.total().ok_or_else(|| unreadable("carts", "a total was not found"))?;
         let order = self.order_of(&cart, total, reservation)?;
         let is_free = total == 0;
         let money = Money { amount: total, currency: order.currency };
