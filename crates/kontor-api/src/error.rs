@@ -120,6 +120,8 @@ codes! {
     CustomerErased "customer_erased" 409 false true "The customer was erased";
     /// The cart was ordered or merged; `status_now` says which, `order` or `merged_into` what it has become.
     CartClosed "cart_closed" 409 false true "The cart is closed";
+    /// The cart belongs to another customer, and cannot be given to this one.
+    CartOfAnother "cart_of_another" 409 false true "The cart is another customer's";
     /// There is nothing in the cart.
     CartEmpty "cart_empty" 409 false true "The cart is empty";
     /// The catalogue has no price of this SKU in the cart's currency.

@@ -87,6 +87,11 @@ pub enum LineChange {
         /// The line with this price of the caller's own.
         price: Option<i64>,
     },
+    /// None from now on, at whatever price.
+    Remove {
+        /// Of what.
+        sku: Sku,
+    },
 }
 
 /// What is set of a cart besides its lines.
@@ -149,7 +154,12 @@ impl Cart {
 impl CartLine {
     /// Whether it is the line of a SKU at the catalogue's price, or at one of the caller's own.
     pub(crate) fn is(&self, sku: &Sku, own_price: Option<i64>) -> bool {
-        self.sku == *sku && if self.given { self.price == own_price } else { own_price.is_none() }
+        self.sku == *sku && self.own_price() == own_price
+    }
+
+    /// The price that the caller gave, if it is not the catalogue's.
+    pub(crate) fn own_price(&self) -> Option<i64> {
+        self.price.filter(|_| self.given)
     }
 }
 

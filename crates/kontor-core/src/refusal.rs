@@ -214,6 +214,14 @@ pub enum Refusal {
         /// What has become of it.
         status: CartStatus,
     },
+    /// The cart belongs to another customer.
+    #[error("cart {cart} belongs to customer {customer}")]
+    CartOfAnother {
+        /// Which.
+        cart: CartId,
+        /// Whose it is.
+        customer: CustomerId,
+    },
     /// There is nothing to buy in the cart.
     #[error("cart {cart} is empty")]
     CartEmpty {
@@ -360,6 +368,12 @@ pub enum Refusal {
         /// Of what.
         what: &'static str,
     },
+    /// What goes from one to another goes to itself.
+    #[error("{what} cannot be both ends")]
+    SameEnds {
+        /// Of what kind both are.
+        what: &'static str,
+    },
     /// A duration or a moment out of its bounds.
     #[error("{what} must be from {min} to {max} ms, and is {given}")]
     OutOfBounds {
@@ -412,6 +426,7 @@ impl Refusal {
             Self::CustomerErased { .. } => "customer_erased",
             Self::UnknownCart { .. } => "unknown_cart",
             Self::CartClosed { .. } => "cart_closed",
+            Self::CartOfAnother { .. } => "cart_of_another",
             Self::CartEmpty { .. } => "cart_empty",
             Self::PriceMissing { .. } => "price_missing",
             Self::PriceChanged { .. } => "price_changed",
@@ -430,9 +445,11 @@ impl Refusal {
             Self::PreconditionFailed { .. } => "precondition_failed",
             Self::KeyReused => "idempotency_key_reused",
             Self::LimitExceeded { .. } => "limit_exceeded",
-            Self::Nothing { .. } | Self::OutOfBounds { .. } | Self::UnknownOption { .. } | Self::LineOrder { .. } => {
-                "invalid_request"
-            }
+            Self::Nothing { .. }
+            | Self::SameEnds { .. }
+            | Self::OutOfBounds { .. }
+            | Self::UnknownOption { .. }
+            | Self::LineOrder { .. } => "invalid_request",
         }
     }
 
@@ -509,6 +526,7 @@ impl Refusal {
                 }
                 facts
             }
+            Self::CartOfAnother { cart, customer } => vec![("cart", text(cart)), ("customer", text(customer))],
             Self::PriceMissing { sku, currency } => vec![("sku", text(sku)), ("currency", text(currency))],
             Self::PriceChanged { sku, was, now } => {
                 let was = was.map(|was| ("was", Fact::Number(was.amount)));
@@ -545,7 +563,13 @@ impl Refusal {
             Self::PreconditionFailed { expected, actual } => {
                 vec![("expected", units(*expected)), ("actual", units(*actual))]
             }
-            Self::KeyReused | Self::TitleMissing | Self::TotalNegative | Self::Nothing { .. } => vec![],
+            Self::KeyReused
+            | Self::TitleMissing
+            | Self::TotalNegative
+            | Self::Nothing { .. }
+            | Self::SameEnds { .. } => {
+                vec![]
+            }
             Self::LimitExceeded { what, given, max } => {
                 vec![("what", text(what)), ("given", units(*given)), ("max", units(*max))]
             }

@@ -271,6 +271,29 @@ fn some_items_are_held_as_soon_as_they_are_in_a_cart() {
 }
 
 #[test]
+fn a_cart_is_merged_in_the_other_ones_currency_and_stays_with_its_customer() {
+    check(
+        "when | does                     | and is told                           | apples
+         0s   | price apples 300 in GBP  | apples revision 3                     | 10 0 0
+         0s   | customer anna email anna | customer anna                         | 10 0 0
+         0s   | customer bert email bert | customer bert                         | 10 0 0
+         1s   | cart c1                  | cart c1                               | 10 0 0
+         1s   | put c1 2 apples          | c1: 2 apples at 250                   | 10 0 0
+         1s   | put c1 1 apples at 90    | c1: 1 apples at 90                    | 10 0 0
+         1s   | cart c2 of anna in GBP   | cart c2                               | 10 0 0
+         2s   | merge c1 into c1         | no: invalid_request                   | 10 0 0
+         2s   | merge c1 into c2         | no: price_missing apples currency GBP | 10 0 0
+         3s   | set c1 0 apples at 90    | c1: no apples                         | 10 0 0
+         3s   | merge c1 into c2         | c1 merged; c2: 2 apples at 300        | 10 0 0
+         4s   | put c2 1 apples at 90    | c2: 1 apples at 90                    | 10 0 0
+         4s   | give c2 to bert          | no: cart_of_another c2 anna           | 10 0 0
+         4s   | give c2 to anna          | c2 detailed                           | 10 0 0
+         5s   | remove c2 apples         | c2: no apples, no apples              | 10 0 0
+         5s   | remove c2 apples         | nothing                               | 10 0 0",
+    );
+}
+
+#[test]
 fn customers_have_so_many_open_carts_and_are_forgotten_on_request() {
     check(
         "when | does                      | and is told                                                                                          | apples

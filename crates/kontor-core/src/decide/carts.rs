@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reservations::ended;
-use super::{Rules, bounds, limit, revision};
+use super::{Rules, limit, revision};
 use crate::cart::{AmountKind, Cart, CartDay, CartDetails, CartLine, CartOf, CartStatus, LineChange};
 use crate::command::Context;
 use crate::event::Event;
@@ -102,11 +102,11 @@ impl Rules<'_> {
         revision(expected, cart.revision)?;
         let mut events = Vec::new();
         if *details != CartDetails::default() {
-            if details.customer.is_some_and(|customer| cart.customer.is_some_and(|of| of != customer)) {
-                return Err(Refusal::Nothing { what: "the way from one customer's cart to another's" }.into());
+            let given = details.customer.filter(|given| Some(*given) != cart.customer);
+            if let (Some(_), Some(customer)) = (given, cart.customer) {
+                return Err(Refusal::CartOfAnother { cart: id, customer }.into());
             }
-            let known =
-                CartDetails { customer: details.customer.filter(|_| cart.customer.is_none()), ..details.clone() };
+            let known = CartDetails { customer: given, ..details.clone() };
             self.details(&known)?;
             events.push(Event::CartDetailed { id, details: Box::new(details.clone()) });
             if let Some(location) = &details.location {
@@ -132,25 +132,22 @@ impl Rules<'_> {
         Ok(vec![Event::CartFilled { id, lines: changed, hold: cart.hold }])
     }
 
-    /// Lines at prices of their own stay lines of their own; the others are summed.
+    /// Lines at prices of their own stay lines of their own; the others are summed, at what the catalogue asks for
+    /// them in the target's currency.
     pub(super) fn merge_carts(self, from: CartId, into: CartId) -> Result<Vec<Event>, Stop> {
         let (source, target) = (self.open_one(from)?, self.open_one(into)?);
         if from == into {
-            return Err(Refusal::Nothing { what: "the way from a cart to itself" }.into());
+            return Err(Refusal::SameEnds { what: "a cart" }.into());
         }
-        if source.currency != target.currency {
-            let currency = target.currency;
-            let sku = source.lines.first().map(|line| line.sku.clone());
-            return Err(sku
-                .map_or(Refusal::CartEmpty { cart: from }, |sku| Refusal::PriceMissing { sku, currency })
-                .into());
+        let currency = target.currency;
+        if let Some(line) = source.lines.iter().find(|line| line.given && source.currency != currency) {
+            return Err(Refusal::PriceMissing { sku: line.sku.clone(), currency }.into());
         }
         let mut events = self.let_go(&source)?;
         events.push(Event::CartClosed { id: from, status: CartStatus::Merged(into) });
         let added = source.lines.iter().filter_map(|line| {
             let quantity = crate::quantity::Quantity::new(line.quantity).ok()?;
-            let price = line.price.filter(|_| line.given);
-            Some(LineChange::Add { sku: line.sku.clone(), quantity, price })
+            Some(LineChange::Add { sku: line.sku.clone(), quantity, price: line.own_price() })
         });
         let added: Vec<LineChange> = added.collect();
         let filled = self.after(&events, |rules| rules.fill(into, &target, &added))?;
@@ -295,11 +292,19 @@ impl Rules<'_> {
         for change in changes {
             let (sku, own_price) = match change {
                 LineChange::Add { sku, price, .. } | LineChange::Set { sku, price, .. } => (sku, *price),
+                LineChange::Remove { sku } => {
+                    for line in filled.lines.iter_mut().filter(|line| line.sku == *sku) {
+                        line.quantity = 0;
+                        touched.insert((sku.clone(), line.own_price()));
+                    }
+                    continue;
+                }
             };
             let before = filled.line(sku, own_price).map_or(0, |line| line.quantity);
             let quantity = match change {
                 LineChange::Add { quantity, .. } => before + quantity.units(),
                 LineChange::Set { quantity, .. } => *quantity,
+                LineChange::Remove { .. } => 0,
             };
             if quantity == before {
                 continue;
@@ -314,7 +319,7 @@ impl Rules<'_> {
             match filled.lines.iter().position(|line| line.is(sku, own_price)) {
                 Some(at) => filled.lines[at].quantity = quantity,
                 None => {
-                    bounds("price", own_price.map_or(0, units), 0, COUNTER_MAX)?;
+                    limit("price", own_price.map_or(0, units), COUNTER_MAX)?;
                     let price = if own_price.is_some() { own_price } else { self.price(sku, cart)? };
                     filled.lines.push(CartLine { sku: sku.clone(), quantity, price, given: own_price.is_some() });
                 }
@@ -325,7 +330,7 @@ impl Rules<'_> {
         }
         limit("lines", filled.lines.iter().filter(|line| line.quantity > 0).count() as u64, LINES_MAX as u64)?;
         let (mut events, hold) = self.held_anew(&filled)?;
-        let is_touched = |line: &CartLine| touched.contains(&(line.sku.clone(), line.price.filter(|_| line.given)));
+        let is_touched = |line: &CartLine| touched.contains(&(line.sku.clone(), line.own_price()));
         let lines = filled.lines.into_iter().filter(is_touched).collect();
         events.push(Event::CartFilled { id, lines, hold });
         Ok(events)
@@ -357,10 +362,7 @@ impl Rules<'_> {
             limit("amounts", amounts.len() as u64, AMOUNTS_MAX as u64)?;
             for amount in amounts {
                 let taken = if amount.kind == AmountKind::Discount { -amount.amount } else { amount.amount };
-                if !(0..=COUNTER_MAX).contains(&units(taken)) || taken < 0 {
-                    let given = units(amount.amount.saturating_abs());
-                    return Err(Refusal::OutOfBounds { what: "amount", given, min: 0, max: COUNTER_MAX }.into());
-                }
+                limit("amount", units(taken), COUNTER_MAX)?;
             }
         }
         if let Some(customer) = customer {

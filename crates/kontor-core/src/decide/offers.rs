@@ -63,7 +63,7 @@ impl Rules<'_> {
         self.home_here(to)?;
         let of = self.home(from)?;
         if from == to {
-            return Err(Refusal::Nothing { what: "the way from a location to itself" }.into());
+            return Err(Refusal::SameEnds { what: "a location" }.into());
         }
         for item in &wanted {
             self.counted(&item.sku)?;

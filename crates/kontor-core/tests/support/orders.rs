@@ -21,12 +21,13 @@ use super::{place, sku};
 pub(crate) fn command(words: &[&str]) -> Option<Command> {
     let after = |word: &str| words.iter().position(|of| *of == word).map(|at| words[at + 1]);
     let method = || after("with").map(|text| MethodToken::parse(text).expect("a method"));
+    let currency = || after("in").map_or_else(euro, |code| Currency::parse(code).expect("a currency"));
     let capture = if words.contains(&"later") { Capture::Manual } else { Capture::Automatic };
     let amount = |word: &str| after(word).map(|text| text.parse::<i64>().expect("an amount"));
     let reason = after("because").map(|text| Reason::parse(text).expect("a reason"));
     Some(match words[0] {
         "price" => {
-            let money = Money::new(words[2].parse().expect("an amount"), euro()).expect("money");
+            let money = Money::new(words[2].parse().expect("an amount"), currency()).expect("money");
             let (key, terms) = price(money, None, None).expect("a price");
             let mut variant = VariantEdit::of(sku(words[1]));
             variant.prices.insert(key, Some(terms));
@@ -46,7 +47,7 @@ pub(crate) fn command(words: &[&str]) -> Option<Command> {
         "cart" => Command::OpenCart {
             id: Some(cart(words[1])),
             token: [7; 32],
-            currency: euro(),
+            currency: currency(),
             market: None,
             details: Box::new(CartDetails { customer: after("of").map(customer), ..Default::default() }),
             lines: Vec::new(),
@@ -60,6 +61,13 @@ pub(crate) fn command(words: &[&str]) -> Option<Command> {
             let quantity = words[2].parse().expect("a number");
             changed(words[1], LineChange::Set { sku: sku(words[3]), quantity, price: amount("at") })
         }
+        "remove" => changed(words[1], LineChange::Remove { sku: sku(words[2]) }),
+        "give" => Command::ChangeCart {
+            id: cart(words[1]),
+            lines: Vec::new(),
+            details: Box::new(CartDetails { customer: after("to").map(customer), ..Default::default() }),
+            expected: None,
+        },
         "from" => Command::ChangeCart {
             id: cart(words[1]),
             lines: Vec::new(),

@@ -130,7 +130,7 @@ impl Shop {
             Command::AskTransfer { id, from, to, lines, .. } => {
                 self.not_kept_here(to, found);
                 if from == to {
-                    found.push(Refusal::Nothing { what: "the way from a location to itself" });
+                    found.push(Refusal::SameEnds { what: "a location" });
                 }
                 if !self.locations.contains_key(from) && self.home_elsewhere(from).is_none() {
                     found.push(Refusal::UnknownLocation { location: from.clone() });

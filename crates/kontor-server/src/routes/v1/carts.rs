@@ -169,7 +169,9 @@ pub(crate) async fn set_line(
     change(&app, &asked, id, vec![line], CartDetails::default(), expected).await
 }
 
-/// Take a line out of a cart
+/// Take a SKU out of a cart
+///
+/// All units of it, at whatever prices they stand there.
 #[utoipa::path(
     delete, path = "/api/v1/carts/{id}/lines/{sku}", tag = "carts", operation_id = "remove_cart_line",
     params(("id" = String, Path, description = "`cart_`, a UUID, a dot and the cart's site"), ("sku" = String, Path, description = "Of what")),
@@ -186,7 +188,7 @@ pub(crate) async fn remove_line(
         Ok(id) => id,
         Err(problem) => return elsewhere(&app, &asked, problem).await,
     };
-    let line = LineChange::Set { sku: parse::at("sku", Sku::parse(sku))?, quantity: 0, price: None };
+    let line = LineChange::Remove { sku: parse::at("sku", Sku::parse(sku))? };
     let expected = asked.expected_if_said()?;
     change(&app, &asked, id, vec![line], CartDetails::default(), expected).await
 }
