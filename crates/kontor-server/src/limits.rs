@@ -236,10 +236,7 @@ pub(crate) const WISHES_MAX: usize = 16;
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 
-/// Entries of the journal that the payments' worker reads at a time.
-pub(crate) const WORKER_READS: usize = 500;
-
-/// How long the payments' worker rests when the journal could not be read.
+/// How long the payments' worker rests when payments that have changed could not be read.
 pub(crate) const WORKER_FAILED_REST: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

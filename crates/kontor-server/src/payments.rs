@@ -1,6 +1,7 @@
 //! The worker that asks the payment provider for what the journal says, and tells the site what came of it.
 //! Which call is made when, [`Calls`] decides; here are the clock, the provider and the journal.
 
+use std::collections::BTreeSet;
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +9,8 @@ use std::time::Duration;
 
 use kontor_api::Code;
 use kontor_core::command::Command;
-use kontor_core::id::{Actor, PaymentId, Position, RequestId};
+use kontor_core::id::{Actor, PaymentId, RequestId};
 use kontor_core::payment::call::{Call, Outcome, Trouble};
-use kontor_core::payment::record::Pending;
 use kontor_core::view::ViewError;
 use kontor_payments::guarded::Guarded;
 use kontor_payments::provider::Now;
@@ -20,13 +20,14 @@ use kontor_payments::simulated::Simulator;
 use kontor_payments::webhook::Callback;
 use kontor_site::clock;
 use kontor_site::payments::{Calls, Make};
+use kontor_site::reader::Reader;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::app::App;
 use crate::idempotency::Asked;
 use crate::ids::secret;
-use crate::limits::{WORKER_FAILED_REST, WORKER_READS};
+use crate::limits::WORKER_FAILED_REST;
 use crate::problem::Problem;
 
 /// Where payments are made.
@@ -66,9 +67,7 @@ impl Payments {
 /// Works until the site stops.
 pub(crate) async fn work(app: App, payments: Payments) {
     let mut calls = Calls::new(clock::wall_ms(), payments.provider.key_lifetime_ms());
-    let mut feed = app.site.feed();
-    let mut at = feed.end();
-    // What is listed stands in rows that go at least so far.
+    let mut changed = BTreeSet::new();
     if let Err(problem) = begin_all(&app, &mut calls).await {
         tracing::error!(
             "The payments that are due could not be listed; the site must be started again: {}",
@@ -79,22 +78,21 @@ pub(crate) async fn work(app: App, payments: Payments) {
     let mut chance = fastrand::Rng::with_seed(u64::from_be_bytes(secret()));
     let (told, mut ended) = mpsc::unbounded_channel::<Ended>();
     loop {
+        changed.extend(app.site.take_changed_payments());
+        if let Err(error) = follow(&app.site.read(), &mut calls, &mut changed) {
+            tracing::error!("Payments that have changed could not be read: {error}");
+        }
         let now_ms = clock::wall_ms();
         for make in calls.due(now_ms) {
             tokio::spawn(ask(payments.provider.clone(), make, told.clone()));
         }
         show(&calls, now_ms);
-        let rest = calls.next_ms().map(|at| Duration::from_millis(at.saturating_sub(now_ms)));
+        let until_due = calls.next_ms().map(|at| Duration::from_millis(at.saturating_sub(now_ms)));
+        let until_again = (!changed.is_empty()).then_some(WORKER_FAILED_REST);
+        let rest = until_due.into_iter().chain(until_again).min();
         tokio::select! {
-            alive = feed.wait(at) => {
-                if !alive {
-                    return;
-                }
-                if let Err(problem) = follow(&app, &mut calls, &mut at).await {
-                    tracing::error!("The journal could not be followed: {}", problem.detail());
-                    rest_for(Some(WORKER_FAILED_REST)).await;
-                }
-            }
+            () = app.site.some_payment_changed() => {}
+            _ = app.site.stopped() => return,
             () = rest_for(rest) => {}
             callbacks = told_by(payments.simulator.as_ref(), now_ms) => {
                 for callback in callbacks {
@@ -150,23 +148,13 @@ async fn begin_all(app: &App, calls: &mut Calls) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn follow(app: &App, calls: &mut Calls, at: &mut Position) -> Result<(), Problem> {
-    let (feed, after) = (app.site.feed(), *at);
-    let items = tokio::task::spawn_blocking(move || feed.read(after, WORKER_READS)).await;
-    let items = items.map_err(|_| Problem::internal("a read panicked"))??;
-    let reader = app.site.read();
-    for item in items {
-        for event in &item.entry.events {
-            calls.follow(event, |id| pending(&reader, id))?;
-        }
-        *at = item.position;
+/// Follows payments that have changed, and takes out those that it has followed.
+fn follow(reader: &Reader, calls: &mut Calls, changed: &mut BTreeSet<PaymentId>) -> Result<(), ViewError> {
+    while let Some(id) = changed.first().copied() {
+        calls.follow(id, reader.payment(id)?);
+        changed.remove(&id);
     }
     Ok(())
-}
-
-fn pending(reader: &kontor_site::reader::Reader, id: PaymentId) -> Result<Option<(Call, Pending)>, ViewError> {
-    let payment = reader.payment(id)?;
-    Ok(payment.and_then(|payment| payment.call(id).zip(payment.pending)))
 }
 
 fn show(calls: &Calls, now_ms: u64) {

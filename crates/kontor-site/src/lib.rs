@@ -16,6 +16,7 @@ pub mod copies;
 pub mod feed;
 pub mod foreign;
 pub mod limits;
+mod noted;
 mod offers;
 pub mod payments;
 pub mod persons;

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use kontor_core::command::Command;
-use kontor_core::event::Event;
 use kontor_core::id::PaymentId;
+use kontor_core::overlay::Changes;
 use kontor_core::payment::call::{Call, Operation, Outcome, Trouble};
-use kontor_core::payment::record::Pending;
+use kontor_core::payment::record::{Payment, parts};
 use kontor_core::payment::retry::{Try, rest_in_background_ms, rest_of_waiting_ms};
+use kontor_core::record::Table;
 use kontor_core::text::Reason;
 use kontor_core::time::SiteTime;
 
@@ -77,23 +78,13 @@ impl Calls {
         }
     }
 
-    /// Follows the journal. `read` gives what is pending of a payment, as rows have it now.
-    pub fn follow<E>(
-        &mut self,
-        event: &Event,
-        read: impl FnOnce(PaymentId) -> Result<Option<(Call, Pending)>, E>,
-    ) -> Result<(), E> {
-        let id = match event {
-            Event::PaymentRequested(requested) => requested.id,
-            Event::PaymentParked { id, .. } => *id,
-            Event::PaymentReported(reported) => reported.id,
-            _ => return Ok(()),
-        };
-        match read(id)?.filter(|(_, pending)| pending.parked.is_none()) {
+    /// Follows a payment that has changed, as its row is now.
+    pub fn follow(&mut self, id: PaymentId, payment: Option<Payment>) {
+        let pending = payment.and_then(|payment| payment.call(id).zip(payment.pending));
+        match pending.filter(|(_, pending)| pending.parked.is_none()) {
             Some((call, pending)) => self.begin(call, pending.since),
             None => drop(self.known.remove(&id)),
         }
-        Ok(())
     }
 
     /// The calls to be made now. Each is told of with [`Calls::ended`].
@@ -183,6 +174,11 @@ impl Known {
     }
 }
 
+/// Payments of which rows have changed.
+pub fn changed(changes: &Changes) -> impl Iterator<Item = PaymentId> {
+    changes.of(Table::PAYMENTS).filter_map(|(key, _)| parts(key)).map(|(id, _)| id)
+}
+
 /// A text as a reason, cut to what one holds.
 fn reason(text: &str) -> Reason {
     Reason::cut(text).unwrap_or_else(|| Reason::parse("no reason was given").expect("a short sentence is a reason"))
@@ -214,7 +210,7 @@ mod tests {
         assert!(matches!(told, Some(Command::ReportPayment { outcome: Outcome::Done { .. }, .. })), "{told:?}");
         assert_eq!(made(&calls.due(again)), [""; 0], "the site is being told");
         assert_eq!(made(&calls.due(again + PAYMENT_SETTLE_MS)), ["send"], "and was not, so it is asked again");
-        calls.follow(&reported(), |_| Ok::<_, ()>(None)).unwrap();
+        calls.follow(call(Operation::Authorize).payment, None);
         assert_eq!(calls.next_ms(), None);
     }
 
@@ -292,11 +288,5 @@ mod tests {
 
     fn not_done() -> Result<Option<Outcome>, Trouble> {
         Err(Trouble::NotDone { why: "refused".into(), after_ms: None })
-    }
-
-    fn reported() -> Event {
-        let id = call(Operation::Authorize).payment;
-        let reported = kontor_core::payment::record::PaymentReported { id, attempt: 1, outcome: done() };
-        Event::PaymentReported(std::sync::Arc::new(reported))
     }
 }

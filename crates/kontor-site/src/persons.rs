@@ -172,8 +172,7 @@ fn gauge(persons: usize) -> f64 {
 
 /// Who is erased by changes of rows.
 pub(crate) fn erased(changes: &Changes) -> impl Iterator<Item = CustomerId> {
-    let rows = changes.rows().filter(|(table, ..)| *table == Table::CUSTOMERS);
-    rows.filter_map(|(_, key, row)| {
+    changes.of(Table::CUSTOMERS).filter_map(|(key, row)| {
         let customer: Customer = decode(Table::CUSTOMERS, row?).ok()?;
         customer.erased_at.and(Customer::parts(key)).map(|(id, _)| id)
     })

@@ -9,14 +9,14 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use kontor_core::command::Request;
-use kontor_core::id::{CustomerId, Position, SiteId};
+use kontor_core::id::{CustomerId, PaymentId, Position, SiteId};
 use kontor_core::record::{TABLE_NAMES, TABLES_VERSION};
 use kontor_core::session::{Mark, Past};
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
 use kontor_storage::journal::{Journal, ReadError};
 use kontor_storage::tables::{Tables, TablesError, TablesOptions};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::Clock;
@@ -24,6 +24,7 @@ use crate::copies::{Copies, CopyError, Kept, Left, Taken, lock};
 use crate::feed::{Feed, FeedError};
 use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::{FEED_BYTES_MAX, QUEUE_MAX};
+use crate::noted::Noted;
 use crate::reader::Reader;
 use crate::recover::{self, Progress, RecoverError, Terms, Unread};
 use crate::rehearsal::Rehearsal;
@@ -247,8 +248,8 @@ impl Site {
             clock_stepped_ms: AtomicI64::new(0),
             journals: Mutex::default(),
             silent: Mutex::default(),
-            erased: Mutex::default(),
-            erasure: Notify::new(),
+            erased: Noted::default(),
+            payments: Noted::default(),
             end,
             stopped,
         });
@@ -447,14 +448,29 @@ impl Site {
         }
     }
 
+    /// Payments that have changed since this was asked last.
+    pub fn take_changed_payments(&self) -> BTreeSet<PaymentId> {
+        self.inner.shared.payments.take()
+    }
+
+    /// Waits until there is one to take.
+    pub async fn some_payment_changed(&self) {
+        self.inner.shared.payments.something().await;
+    }
+
+    /// Why it has stopped, if it has; an empty text after a clean shutdown.
+    pub fn has_stopped(&self) -> Option<String> {
+        self.inner.stopped.borrow().clone()
+    }
+
     /// Who was erased since this was asked last, by whichever journal.
     pub(crate) fn take_erased(&self) -> BTreeSet<CustomerId> {
-        std::mem::take(&mut lock(&self.inner.shared.erased))
+        self.inner.shared.erased.take()
     }
 
     /// Waits until there is somebody to take.
     pub(crate) async fn someone_erased(&self) {
-        self.inner.shared.erasure.notified().await;
+        self.inner.shared.erased.something().await;
     }
 
     /// Why writes are refused although it runs: the room on the disk is down to the reserve.

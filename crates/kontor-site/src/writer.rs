@@ -1,6 +1,6 @@
 //! The thread that feeds the step with real time, a journal and tables.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex};
@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use kontor_core::command::Request;
 use kontor_core::group::GroupError;
-use kontor_core::id::{CustomerId, Position, SiteId};
-use kontor_core::overlay::Changes;
+use kontor_core::id::{CustomerId, PaymentId, Position, SiteId};
 use kontor_storage::journal::{AppendError, Journal};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::bodies::Bodies;
 use crate::clock::{Clock, Stopwatch};
 use crate::copies::lock;
 use crate::foreign::{ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::GROUP_ENTRIES_MAX;
-use crate::persons;
+use crate::noted::Noted;
 use crate::reserve::Reserve;
 use crate::rows::WriterRows;
 use crate::step::{Answer, Appended, Folded, Input, NotDone, Output, Step};
+use crate::{payments, persons};
 
 /// A letter to the writer.
 pub(crate) enum Letter {
@@ -48,24 +48,13 @@ pub(crate) struct Shared {
     pub(crate) journals: Mutex<BTreeMap<SiteId, ForeignJournal>>,
     /// Why nothing is written any more, if it is not.
     pub(crate) silent: Mutex<Option<String>>,
-    /// Who was erased, and was not asked for yet.
-    pub(crate) erased: Mutex<BTreeSet<CustomerId>>,
-    /// Told when somebody is.
-    pub(crate) erasure: Notify,
+    /// Who was erased, by whichever journal.
+    pub(crate) erased: Noted<CustomerId>,
+    /// Payments of this site that have changed.
+    pub(crate) payments: Noted<PaymentId>,
     pub(crate) end: watch::Sender<Position>,
     /// `None` while it runs, then why it stopped; an empty text after a clean shutdown.
     pub(crate) stopped: watch::Sender<Option<String>>,
-}
-
-impl Shared {
-    /// Keeps in mind whose keys are to be destroyed.
-    fn note_erased(&self, changes: &Changes) {
-        let mut gone = persons::erased(changes).peekable();
-        if gone.peek().is_some() {
-            lock(&self.erased).extend(gone);
-            self.erasure.notify_one();
-        }
-    }
 }
 
 pub(crate) struct Writer {
@@ -233,7 +222,8 @@ impl Writer {
                     let written = self.step.rows().write(&changes, folded.encode(), &site);
                     written.map_err(|error| format!("the tables could not be written: {}", with_causes(&error)))?;
                     self.shared.bodies.forget(&changes);
-                    self.shared.note_erased(&changes);
+                    self.shared.erased.note(persons::erased(&changes));
+                    self.shared.payments.note(payments::changed(&changes));
                     if site == *self.step.site() {
                         self.shared.end.send_replace(folded.position());
                     }

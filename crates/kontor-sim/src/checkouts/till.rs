@@ -14,12 +14,12 @@ use kontor_core::record::{Primary, decode};
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View as _, ViewError, row};
 use kontor_site::check::{self, Report, Walk};
-use kontor_site::payments::{Calls, Make};
+use kontor_site::payments::{self, Calls, Make};
 use kontor_site::recover::{Terms, recover};
 use kontor_site::rows::{SnapshotRows, WriterRows, in_memory};
 use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_storage::journal::Journal as _;
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
-use kontor_storage::journal::{Journal as _, JournalReader as _};
 
 use crate::chance::Chance;
 use crate::oracle::{Kept, broken, same};
@@ -178,18 +178,9 @@ impl Till {
         let rows = running.step.rows();
         let written = rows.write(changes, folded.encode(), &self.site);
         written.map_err(|error| broken("tables in memory can be written", "a write", error))?;
-        let groups = self.disk.read(folded.seq - 1, 1, usize::MAX);
-        let groups = groups.map_err(|error| broken("a journal can be read", "a group", error))?;
-        for (_, bytes) in &groups {
-            let group = group::decode(bytes).map_err(|error| broken("a group can be read", "a group", error))?;
-            for event in group.entries.iter().flat_map(|entry| &entry.events) {
-                let site = &self.site;
-                let read = |id| {
-                    let payment = row::<Payment>(running.step.rows(), site, id)?;
-                    Ok::<_, ViewError>(payment.and_then(|payment| payment.call(id).zip(payment.pending)))
-                };
-                running.calls.follow(event, read).map_err(unreadable)?;
-            }
+        for id in payments::changed(changes) {
+            let payment = row::<Payment>(running.step.rows(), &self.site, id).map_err(unreadable)?;
+            running.calls.follow(id, payment);
         }
         Ok(())
     }
