@@ -177,18 +177,18 @@ impl Table {
     pub const PAYMENTS_PARKED: Self = Self(43);
 
     /// Tables of remembered answers: one for today and one for each day before that is remembered.
-    pub(crate) const ANSWERS: usize = 8;
+    pub const ANSWERS: [Self; 8] = [Self(14), Self(15), Self(16), Self(17), Self(18), Self(19), Self(20), Self(21)];
 
     /// The remembered answers of a day.
     pub(crate) const fn answers(day: u64) -> Self {
-        Self(14 + (day % 8) as u8)
+        Self::ANSWERS[(day % 8) as usize]
     }
 
     /// Whether folding only ever puts rows there, and reads none: so rows of entries that will be folded
     /// again do no harm. They are looked up by decisions, and read by people.
     pub fn is_only_put(self) -> bool {
         matches!(self, Self::MOVEMENTS | Self::REFERENCES | Self::REVISIONS | Self::JOB_LINES | Self::TIMELINE)
-            || (Self::answers(0).0..=Self::answers(7).0).contains(&self.0)
+            || Self::ANSWERS.contains(&self)
     }
 
     /// The table's name, for messages and for the engine.
@@ -197,7 +197,7 @@ impl Table {
     }
 }
 
-const _: () = assert!(IDEMPOTENCY_DAYS + 1 == Table::ANSWERS as u64);
+const _: () = assert!(IDEMPOTENCY_DAYS + 1 == Table::ANSWERS.len() as u64);
 
 /// A key being written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

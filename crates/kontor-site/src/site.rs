@@ -29,7 +29,7 @@ use crate::reader::Reader;
 use crate::recover::{self, Progress, RecoverError, Terms, Unread};
 use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
-use crate::rows::{SnapshotRows, WriterRows};
+use crate::rows::{self, SnapshotRows, WriterRows};
 use crate::step::{self, Answer, Folded, NotDone, Step};
 use crate::writer::{self, Letter, Shared, Tickets, Writer};
 
@@ -532,11 +532,12 @@ pub fn are_current(tables: &Path) -> bool {
 const VERSION_FILE: &str = "ROWS";
 
 fn open_or_renew(path: &Path, options: &TablesOptions) -> Result<Tables, OpenError> {
-    match Tables::fjall(path, &TABLE_NAMES, *options) {
+    let options = TablesOptions { sought: &rows::SOUGHT, ..*options };
+    match Tables::fjall(path, &TABLE_NAMES, options) {
         Err(TablesError::Damaged { .. }) => {
             tracing::warn!("The tables are damaged; they are built again from the journal");
             delete(path)?;
-            Ok(Tables::fjall(path, &TABLE_NAMES, *options)?)
+            Ok(Tables::fjall(path, &TABLE_NAMES, options)?)
         }
         tables => Ok(tables?),
     }

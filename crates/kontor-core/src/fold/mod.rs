@@ -333,7 +333,7 @@ impl SiteRows<'_, '_> {
         }
         // Day 0: no day was ever started, so no table is from before.
         let first = if before == 0 { u64::MAX } else { before.saturating_add(1) };
-        for unused in (first..=day).rev().take(Table::ANSWERS) {
+        for unused in (first..=day).rev().take(Table::ANSWERS.len()) {
             self.rows.empty(Table::answers(unused));
         }
         self.site(|row| row.day = day)

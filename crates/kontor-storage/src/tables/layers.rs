@@ -39,6 +39,8 @@ struct Shared {
     are_empty: Box<[AtomicBool]>,
     /// The newest version that a snapshot was taken of.
     seen: AtomicU64,
+    /// The last handle is gone.
+    is_closing: AtomicBool,
     /// Held by whoever writes: bytes in the active layer.
     writing: Mutex<u64>,
     moves: Mutex<Moves>,
@@ -63,10 +65,11 @@ struct Moves {
     failed: Option<TablesError>,
 }
 
-/// Ends the thread that moves once all is moved.
+/// Ends the thread that moves once all is moved, and the one that learns keys at once.
 struct Mover {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    learner: Option<JoinHandle<()>>,
 }
 
 impl LayeredTables {
@@ -83,6 +86,7 @@ impl LayeredTables {
             layer_bytes: options.layer_bytes,
             layers: RwLock::new(Layers { version: 0, active: new_layer(), moving: None }),
             seen: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
             writing: Mutex::new(0),
             moves: Mutex::new(Moves::default()),
             moved: Condvar::new(),
@@ -90,7 +94,10 @@ impl LayeredTables {
         let moving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("tables".into()).spawn(move || moving.move_layers());
         let thread = thread.map_err(|source| TablesError::Io { path: dir.to_owned(), source })?;
-        let mover = Arc::new(Mover { shared: Arc::clone(&shared), thread: Some(thread) });
+        let learning = Arc::clone(&shared);
+        let learner = thread::Builder::new().name("keys".into()).spawn(move || learning.learn_keys());
+        let learner = learner.map_err(|source| TablesError::Io { path: dir.to_owned(), source })?;
+        let mover = Arc::new(Mover { shared: Arc::clone(&shared), thread: Some(thread), learner: Some(learner) });
         Ok(Self { shared, _mover: mover })
     }
 
@@ -181,6 +188,16 @@ fn failed(engine: &FjallTables, source: io::Error) -> TablesError {
 }
 
 impl Shared {
+    /// What the other thread does. Where keys cannot be read, they are looked for without that.
+    fn learn_keys(&self) {
+        for table in (0..=u8::MAX).map(Table).take(self.table_count) {
+            if let Err(error) = self.engine.learn_keys(table, &self.is_closing) {
+                let (error, table): (&dyn std::error::Error, _) = (&error, self.engine.name(table));
+                tracing::warn!(error, table, "The keys of a table could not be read");
+            }
+        }
+    }
+
     /// What the thread does: moves layers until nothing more will be written.
     fn move_layers(&self) {
         let _ended = Ended(self);
@@ -298,6 +315,9 @@ impl Drop for Ended<'_> {
 
 impl Drop for Mover {
     fn drop(&mut self) {
+        self.shared.is_closing.store(true, Ordering::Relaxed);
+        // A thread that panicked has said so.
+        let _ended = self.learner.take().map(JoinHandle::join);
         let all_moved = self.shared.wait_for_moves();
         if all_moved.is_ok() {
             self.shared.begin_move();

@@ -11,6 +11,7 @@
 
 mod engine;
 mod handover;
+mod key_filter;
 mod layers;
 mod memory;
 mod merge;
