@@ -172,7 +172,8 @@ pub(crate) struct Sent<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
     type Rejection = Problem;
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
-        read_json(&bytes_of(request, app).await?).map(Self)
+        let (head, body) = request.into_parts();
+        read_json(&bytes_of(&head.headers, body, app).await?).map(Self)
     }
 }
 
@@ -182,7 +183,8 @@ pub(crate) struct Asking<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Asking<T> {
     type Rejection = Problem;
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
-        read_json(&bytes_of(request, app).await?).map(Self)
+        let (head, body) = request.into_parts();
+        read_json(&bytes_of(&head.headers, body, app).await?).map(Self)
     }
 }
 

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use kontor_api::{Code, path};
 use kontor_core::id::{Actor, CustomerId, ReservationId, SiteId};
 use tokio::time::timeout;
 
 use crate::access::{Holder, May};
 use crate::app::App;
+use crate::extract::CART_TOKEN;
 use crate::idempotency::{Asked, IDEMPOTENCY_KEY};
 use crate::ids::Ids;
 use crate::problem::Problem;
@@ -29,6 +31,9 @@ pub(crate) const ACTOR: HeaderName = HeaderName::from_static("kontor-actor");
 
 /// A buyer without a key, of whom nothing is known but the token of a cart.
 pub(crate) const BUYER: &str = "buyer";
+
+/// What of a request's headers is passed on: its key, the revision that its caller has seen, the token of a cart.
+const PASSED_ON: [HeaderName; 3] = [IDEMPOTENCY_KEY, header::IF_MATCH, CART_TOKEN];
 
 /// What of the other site's answer is passed on.
 const TOLD: [HeaderName; 7] = [
@@ -81,11 +86,10 @@ pub trait Carrier: Send + Sync {
 }
 
 /// A request that may be sent on.
-#[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) method: Method,
-    pub(crate) path: String,
-    /// Its key, and the revision that its caller has seen.
+    pub(crate) uri: Uri,
+    /// All that came with it.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) names: Ids,
@@ -156,12 +160,14 @@ pub(crate) async fn elsewhere(app: &App, asked: &Asked, problem: Problem) -> Res
         };
         return Err(not_done(why.into()));
     };
-    let mut headers = sent.headers.clone();
+    let named = |name: HeaderName| Some((name.clone(), sent.headers.get(name)?.clone()));
+    let mut headers: HeaderMap = PASSED_ON.into_iter().filter_map(named).collect();
     sent.names.clone().write(&mut headers);
     let actor = HeaderValue::try_from(format!("{}@{}", asked.actor, app.site.id()));
     headers.insert(ACTOR, actor.map_err(|_| Problem::internal("an actor is printable"))?);
-    let Sent { method, path, body, .. } = sent;
-    let errand = Errand { method: method.clone(), path: path.clone(), headers, body: body.clone() };
+    let Sent { method, uri, body, .. } = sent;
+    let path = uri.path_and_query().map_or(uri.path(), PathAndQuery::as_str).to_owned();
+    let errand = Errand { method: method.clone(), path, headers, body: body.clone() };
     let unknown = |why: String| {
         tracing::warn!(site = owner.as_str(), "What became of a write that was passed on is not known: {why}");
         let detail = format!(

@@ -13,6 +13,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, MatchedPath};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kontor_api::{Code, path};
@@ -23,7 +24,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::extract::{CART_TOKEN, Caller, Shopper};
+use crate::extract::{Caller, Shopper};
 use crate::forward::{BUYER, Sent};
 use crate::problem::{Problem, unreadable_json};
 
@@ -146,13 +147,13 @@ async fn taken<T: DeserializeOwned + Serialize>(
     app: &App,
     who: &Who<'_>,
 ) -> Result<(T, Asked), Problem> {
-    let names = Caller::of(request.extensions()).ids;
+    let (head, body) = request.into_parts();
+    let Parts { method, uri, headers, extensions, .. } = head;
+    let names = Caller::of(&extensions).ids;
     let (actor, is_forwarded, request_id) = (who.actor.clone(), who.is_forwarded, names.journaled());
-    let precondition = precondition(request.headers())?;
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let operation = route.as_ref().map_or(request.uri().path(), MatchedPath::as_str);
-    let method = request.method().clone();
-    let key = idempotency_key(request.headers(), &method, operation)?;
+    let precondition = precondition(&headers)?;
+    let operation = extensions.get::<MatchedPath>().map_or(uri.path(), MatchedPath::as_str);
+    let key = idempotency_key(&headers, &method, operation)?;
     let scope = key.as_deref().map(|key| {
         let parts = [actor.as_str().as_bytes(), method.as_str().as_bytes(), operation.as_bytes(), key];
         match who.token {
@@ -161,30 +162,19 @@ async fn taken<T: DeserializeOwned + Serialize>(
         }
     });
     let holds_personal = path::holds_personal(operation);
-    let path = request.uri().path().to_owned();
-    let is_dry_run = is_dry_run(request.uri().query())?;
-
-    let mut headers = HeaderMap::new();
-    for name in [IDEMPOTENCY_KEY, header::IF_MATCH, CART_TOKEN] {
-        if let Some(value) = request.headers().get(&name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    let bytes = bytes_of(request, app).await?;
+    let is_dry_run = is_dry_run(uri.query())?;
+    let bytes = bytes_of(&headers, body, app).await?;
     let hide = |problem: Problem| if holds_personal { problem.without_values() } else { problem };
     let body: T = read_json(&bytes).map_err(hide)?;
     let idempotency = match scope {
         Some(scope) => {
-            let fingerprint = fingerprint(&path, precondition, &body)?;
+            let fingerprint = fingerprint(uri.path(), precondition, &body)?;
             let fingerprint = if holds_personal { app.personal.keyed_fingerprint(fingerprint) } else { fingerprint };
             Some(Idempotency { scope, fingerprint })
         }
         None => None,
     };
-    let sent = scope.is_some().then(|| {
-        let path = if is_dry_run { format!("{path}?{DRY_RUN}=true") } else { path };
-        Sent { method, path, headers, body: bytes, names }
-    });
+    let sent = scope.map(|_| Sent { method, uri, headers, body: bytes, names });
     Ok((body, Asked { actor, request_id, idempotency, precondition, is_dry_run, sent, is_forwarded }))
 }
 
@@ -266,11 +256,10 @@ fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
 }
 
 /// The body, if it is JSON by its header, within its limit, and arrives in time.
-pub(crate) async fn bytes_of(request: Request<Body>, app: &App) -> Result<bytes::Bytes, Problem> {
-    let (head, body) = request.into_parts();
-    uncompressed(&head.headers)?;
+pub(crate) async fn bytes_of(headers: &HeaderMap, body: Body, app: &App) -> Result<bytes::Bytes, Problem> {
+    uncompressed(headers)?;
     let bytes = bytes_of_any(body, app).await?;
-    let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let media_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     match media_type {
         None if bytes.is_empty() => Ok(bytes),
         Some(given) if is_json(given) => Ok(bytes),

@@ -20,7 +20,7 @@ use crate::routes::v1::{
     bulk, carts, changes, customers, export, jobs, listings, locations, movements, orders, payment_provider,
     payments as paid, products, reservations, revisions, search, security, sites, stock, transfers,
 };
-use crate::service::{Service, note_route};
+use crate::service::{NoteRoute, Service};
 use crate::{compat, demo, openapi, pages, payments};
 
 /// The service as an axum router, for tests without a socket. Made inside a runtime, which drives its worker. A server uses [`crate::serve`]. A caller
@@ -50,7 +50,7 @@ pub(crate) fn service(site: Site, options: Options) -> (Service, App) {
         .merge(of_demo)
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
-        .route_layer(axum::middleware::from_fn(note_route))
+        .route_layer(NoteRoute)
         .with_state(app.clone());
     (Service::new(app.clone(), routes), app)
 }

@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -192,13 +191,59 @@ struct Seen<'r> {
 }
 
 /// Notes which route answers. A layer of the routes, because only they know.
-pub(crate) async fn note_route(request: Request<Body>, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(Route(route));
+#[derive(Clone)]
+pub(crate) struct NoteRoute;
+
+impl<S> tower::Layer<S> for NoteRoute {
+    type Service = Noting<S>;
+
+    fn layer(&self, route: S) -> Noting<S> {
+        Noting { route }
     }
-    response
+}
+
+/// A route that says on its answers which one it is.
+#[derive(Clone)]
+pub(crate) struct Noting<S> {
+    route: S,
+}
+
+impl<S> tower::Service<Request<Body>> for Noting<S>
+where
+    S: tower::Service<Request<Body>, Response = Response>,
+    S::Future: Unpin,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Noted<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.route.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Noted<S::Future> {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        Noted { answer: self.route.call(request), path }
+    }
+}
+
+/// An answer on its way, and the template of its route.
+pub(crate) struct Noted<F> {
+    answer: F,
+    path: Option<MatchedPath>,
+}
+
+impl<F: Future<Output = Result<Response, E>> + Unpin, E> Future for Noted<F> {
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        pin!(&mut self.answer).poll(cx).map_ok(|mut response| {
+            if let Some(path) = self.path.take() {
+                response.extensions_mut().insert(Route(path));
+            }
+            response
+        })
+    }
 }
 
 /// An answer with a body that is kept, or 304 if the caller has it.

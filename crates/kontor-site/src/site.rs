@@ -442,7 +442,7 @@ impl Site {
             waiting: shared.waiting.load(Ordering::Relaxed),
             end: self.inner.feed.end(),
             clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
-            stopped: self.inner.stopped.borrow().clone(),
+            stopped: self.has_stopped(),
             silent: lock(&shared.silent).clone(),
             journals: lock(&shared.journals).clone(),
         }
