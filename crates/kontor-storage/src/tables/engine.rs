@@ -22,7 +22,7 @@ use bytes::Bytes;
 use fjall::config::{FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, Readable};
 
-use super::key_filter::KeyFilter;
+use super::key_filter::{KEYS_LEARNED_MAX, KeyFilter};
 use super::memory::is_empty;
 use super::{Table, TablesError};
 
@@ -35,7 +35,8 @@ pub struct TablesOptions {
     /// cheaper; less makes a start after a kill quicker, which folds up to three times this again.
     pub layer_bytes: u64,
     /// Tables in which most keys that are looked for are not there. Their keys are kept in memory, some two
-    /// bytes for each, up to 16 million a table.
+    /// bytes for each, up to 16 million a table; those of tables that were large already when they were opened
+    /// are not.
     pub sought: &'static [Table],
 }
 
@@ -129,10 +130,14 @@ impl FjallTables {
         FjallSnapshot { tables: self.clone(), snapshot: self.shared.database.snapshot() }
     }
 
-    /// Looks at the keys that a sought table had when it was opened, until it is told to stop.
+    /// Looks at the keys that a sought table had when it was opened, until it is told to stop. If they are very
+    /// many, it is not filtered before it was cleared.
     pub(super) fn learn_keys(&self, table: Table, is_closing: &AtomicBool) -> Result<(), TablesError> {
         let Some(filter) = &self.table(table).filter else { return Ok(()) };
         let keyspace = self.keyspace(table).clone();
+        if keyspace.approximate_len() > KEYS_LEARNED_MAX {
+            return Ok(());
+        }
         for row in keyspace.iter() {
             if is_closing.load(Ordering::Relaxed) {
                 return Ok(());

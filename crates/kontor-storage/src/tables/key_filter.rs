@@ -15,6 +15,9 @@ const FIRST_KEYS: usize = 1 << 16;
 /// Keys after which a table is not filtered any more: 32 MiB of memory, and 16 million keys a day for a table of
 /// a day.
 const KEYS_MAX: usize = 1 << 24;
+/// Keys that are read again at a start: a second or two of processor time a table, beside all else. Of a larger
+/// table that would be many seconds at every start, and what it spares comes again when the table is cleared.
+pub(super) const KEYS_LEARNED_MAX: usize = 1 << 20;
 /// Memory that a key takes. One of about five hundred that are not there is looked for in the engine.
 const BITS_PER_KEY: usize = 16;
 /// Bits of a block that a key sets.

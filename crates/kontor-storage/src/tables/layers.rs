@@ -30,6 +30,8 @@ pub struct LayeredTables {
     _mover: Arc<Mover>,
 }
 
+const LEAST_URGENT: i32 = 19;
+
 struct Shared {
     engine: FjallTables,
     table_count: usize,
@@ -188,8 +190,15 @@ fn failed(engine: &FjallTables, source: io::Error) -> TablesError {
 }
 
 impl Shared {
-    /// What the other thread does. Where keys cannot be read, they are looked for without that.
+    /// What the other thread does, when nobody else needs the processor. Where keys cannot be read, they are
+    /// looked for without that.
     fn learn_keys(&self) {
+        // Elsewhere than on Linux this would be about the whole process (nice(2), "C library/kernel differences").
+        if cfg!(target_os = "linux")
+            && let Err(error) = rustix::process::nice(LEAST_URGENT)
+        {
+            tracing::debug!("The thread that reads keys is as urgent as others: {error}");
+        }
         for table in (0..=u8::MAX).map(Table).take(self.table_count) {
             if let Err(error) = self.engine.learn_keys(table, &self.is_closing) {
                 let (error, table): (&dyn std::error::Error, _) = (&error, self.engine.name(table));
