@@ -1,16 +1,18 @@
 //! `/carts`: what somebody may want to buy. A cart is opened by anybody, and from then on by whoever shows its
 //! token or holds a key; what decides over money of one's own making needs a key.
 
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, State};
 use axum::response::Response;
-use http::{StatusCode, header};
+use http::{Request, StatusCode, header};
 use kontor_api::Empty;
-use kontor_api::cart::{AddLine, AddLines, Cart, ChangeCart, Checkout, MergeCarts, OpenCart, SetLine};
+use kontor_api::cart::{AddLine, AddLines, Cart, ChangeCart, Checkout, MergeCarts, OpenCart, SetAmount, SetLine};
 use kontor_api::order::Order;
 use kontor_api::page::Page;
 use kontor_api::path;
 use kontor_api::payment::Capture;
-use kontor_core::cart::{CartDetails, LineChange};
+use kontor_api::person::Contact;
+use kontor_core::cart::{Amount, CartDetails, LineChange};
 use kontor_core::command::Command;
 use kontor_core::event::Event;
 use kontor_core::id::{CartId, CustomerId, LocationId, OrderId, Sku};
@@ -21,6 +23,8 @@ use kontor_core::product::text::MarketId;
 use kontor_core::refusal::Refusal;
 use kontor_site::Answer;
 use kontor_site::reader::Reader;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::orders::{self, settled};
 use super::{Told, Written, expect_event, json, put, read_and_tell, refused_edit, submit};
@@ -29,7 +33,7 @@ use crate::app::App;
 use crate::extract::{Admin, Named, Nothing, Params, Shopper};
 use crate::forward::{elsewhere, owned_by};
 use crate::idempotency::{Asked, Shopped};
-use crate::personal::Personal;
+use crate::personal::{Personal, PlainContact};
 use crate::problem::Problem;
 use crate::{convert, parse};
 
@@ -46,22 +50,14 @@ use crate::{convert, parse};
 pub(crate) async fn open(State(app): State<App>, posted: Shopped<OpenCart>) -> Result<Response, Problem> {
     let Shopped { body, asked, shopper } = posted;
     let OpenCart { id, currency, market, location, customer_id, contact, amounts, lines } = body;
-    if customer_id.is_some() {
-        shopper.needs_key("a customer")?;
-    }
-    if amounts.is_some() {
-        shopper.needs_key("an amount")?;
-    }
     let currency = parse::at("/currency", Currency::parse(&currency))?;
     let id = id.map(|id| new_id(&app, &id)).transpose()?;
-    let customer = customer_id.map(|id| parse::person::customer_id("/customer_id", &id)).transpose()?;
-    let amounts = amounts.map(|amounts| parse::order::amounts(amounts, currency)).transpose()?;
+    let Said { customer, contact, amounts } = Said::by(&shopper, customer_id, contact, amounts, currency)?;
     let location = parse::optional("/location", location, LocationId::parse)?.map(Some);
     let market = parse::optional("/market", market, MarketId::parse)?;
     let lines = added(&shopper, lines.unwrap_or_default(), currency)?;
-    let contact = contact.map(|contact| parse::person::contact("/contact", contact)).transpose()?;
     let buyer = Buyer::of(customer, None);
-    let contact = app.personal.seal_contact(buyer.person, &contact.unwrap_or_default()).await?;
+    let contact = app.personal.seal_contact(buyer.person, &contact).await?;
     let details = CartDetails { customer, contact, amounts, location };
     let (token, digest) = fresh_token();
     let command = Command::OpenCart { id, token: digest, currency, market, details: Box::new(details), lines };
@@ -121,14 +117,8 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn add(
     State(app): State<App>,
-    Named(id): Named<String>,
-    posted: Shopped<AddLines>,
+    OfCart { id, body, asked, shopper }: OfCart<AddLines>,
 ) -> Result<Response, Problem> {
-    let Shopped { body, asked, shopper } = posted;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     if body.lines.is_empty() {
         return Err(Problem::invalid("/lines", "at least one line is expected"));
     }
@@ -148,14 +138,9 @@ pub(crate) async fn add(
 )]
 pub(crate) async fn set_line(
     State(app): State<App>,
-    Named((id, sku)): Named<(String, String)>,
-    posted: Shopped<SetLine>,
+    Named((_, sku)): Named<(String, String)>,
+    OfCart { id, body: SetLine { quantity, price }, asked, shopper }: OfCart<SetLine>,
 ) -> Result<Response, Problem> {
-    let Shopped { body: SetLine { quantity, price }, asked, shopper } = posted;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     if price.is_some() {
         shopper.needs_key("a price of one's own")?;
     }
@@ -180,14 +165,9 @@ pub(crate) async fn set_line(
 )]
 pub(crate) async fn remove_line(
     State(app): State<App>,
-    Named((id, sku)): Named<(String, String)>,
-    posted: Shopped<Empty>,
+    Named((_, sku)): Named<(String, String)>,
+    OfCart { id, asked, .. }: OfCart<Empty>,
 ) -> Result<Response, Problem> {
-    let Shopped { asked, shopper, .. } = posted;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     let line = LineChange::Remove { sku: parse::at("sku", Sku::parse(sku))? };
     let expected = asked.expected_if_said()?;
     change(&app, &asked, id, vec![line], CartDetails::default(), expected).await
@@ -205,25 +185,12 @@ pub(crate) async fn remove_line(
 )]
 pub(crate) async fn edit(
     State(app): State<App>,
-    Named(id): Named<String>,
-    posted: Shopped<ChangeCart>,
+    OfCart { id, body, asked, shopper }: OfCart<ChangeCart>,
 ) -> Result<Response, Problem> {
-    let Shopped { body: ChangeCart { customer_id, contact, amounts, location }, asked, shopper } = posted;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
-    if customer_id.is_some() {
-        shopper.needs_key("a customer")?;
-    }
-    if amounts.is_some() {
-        shopper.needs_key("an amount")?;
-    }
+    let ChangeCart { customer_id, contact, amounts, location } = body;
     let cart = app.site.read().cart(id)?.ok_or(Refusal::UnknownCart { cart: id })?;
     let location = location.map(|location| parse::optional("/location", location, LocationId::parse)).transpose()?;
-    let customer = customer_id.map(|id| parse::person::customer_id("/customer_id", &id)).transpose()?;
-    let amounts = amounts.map(|amounts| parse::order::amounts(amounts, cart.currency)).transpose()?;
-    let given = contact.map(|contact| parse::person::contact("/contact", contact)).transpose()?.unwrap_or_default();
+    let Said { customer, contact: given, amounts } = Said::by(&shopper, customer_id, contact, amounts, cart.currency)?;
     let before = cart.contact.fields().next().map(Sealed::person);
     let buyer = Buyer::of(customer.or(cart.customer), before);
     let given = if before.is_some_and(|before| before != buyer.person) {
@@ -256,14 +223,8 @@ pub(crate) async fn edit(
 )]
 pub(crate) async fn accept_prices(
     State(app): State<App>,
-    Named(id): Named<String>,
-    posted: Shopped<Empty>,
+    OfCart { id, asked, .. }: OfCart<Empty>,
 ) -> Result<Response, Problem> {
-    let Shopped { asked, shopper, .. } = posted;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     changed(&app, &asked, id, Command::AcceptPrices { id }).await
 }
 
@@ -280,14 +241,8 @@ pub(crate) async fn accept_prices(
 )]
 pub(crate) async fn merge(
     State(app): State<App>,
-    Named(id): Named<String>,
-    posted: Shopped<MergeCarts>,
+    OfCart { id: into, body: MergeCarts { from, from_token }, asked, shopper }: OfCart<MergeCarts>,
 ) -> Result<Response, Problem> {
-    let Shopped { body: MergeCarts { from, from_token }, asked, shopper } = posted;
-    let into = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     let (from, home) = parse::order::cart_id("/from", &from)?;
     if home.is_some_and(|home| home != *app.site.id()) {
         return Err(Problem::invalid("/from", "carts of two sites are not merged"));
@@ -317,15 +272,10 @@ pub(crate) async fn merge(
 )]
 pub(crate) async fn check_out(
     State(app): State<App>,
-    Named(id): Named<String>,
-    posted: Shopped<Checkout>,
+    OfCart { id, body, asked, shopper }: OfCart<Checkout>,
 ) -> Result<Response, Problem> {
-    let Shopped { body: Checkout { payment_method, capture, hold_s, wait_s }, asked, shopper } = posted;
+    let Checkout { payment_method, capture, hold_s, wait_s } = body;
     let wait = parse::order::wait(wait_s)?;
-    let id = match own(&app, &shopper, &id) {
-        Ok(id) => id,
-        Err(problem) => return elsewhere(&app, &asked, problem).await,
-    };
     if hold_s.is_some() {
         shopper.needs_key("a time of one's own to hold")?;
     }
@@ -380,6 +330,37 @@ pub(crate) async fn of_customer(
         Ok(Page { items, next_page_token: None })
     });
     json(StatusCode::OK, &page.await?)
+}
+
+/// What every path to a cart has.
+#[derive(Deserialize)]
+struct CartPath {
+    id: String,
+}
+
+/// A write to the cart that its path names, from somebody who may have the cart. One of another site goes there,
+/// and what that one says is the answer.
+pub(crate) struct OfCart<T> {
+    id: CartId,
+    body: T,
+    asked: Asked,
+    shopper: Shopper,
+}
+
+impl<T: DeserializeOwned + Serialize + Send> FromRequest<App> for OfCart<T> {
+    type Rejection = Result<Response, Problem>;
+
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Self::Rejection> {
+        let (mut head, body) = request.into_parts();
+        let names = Path::<CartPath>::from_request_parts(&mut head, app).await;
+        let Path(CartPath { id }) = names.map_err(|error| Err(error.into()))?;
+        let posted = Shopped::from_request(Request::from_parts(head, body), app).await;
+        let Shopped { body, asked, shopper } = posted.map_err(Err)?;
+        match own(app, &shopper, &id) {
+            Ok(id) => Ok(Self { id, body, asked, shopper }),
+            Err(problem) => Err(elsewhere(app, &asked, problem).await),
+        }
+    }
 }
 
 /// The cart of this site that a path names, if the caller may have it.
@@ -445,6 +426,36 @@ async fn tell(app: &App, answer: Answer, id: CartId) -> Result<Response, Problem
         Ok(Told::changed(cart).revision(Some(revision)))
     })
     .await
+}
+
+/// What is said of a cart besides its lines and its place.
+struct Said {
+    customer: Option<CustomerId>,
+    contact: PlainContact,
+    amounts: Option<Vec<Amount>>,
+}
+
+impl Said {
+    /// Reads it, if the caller may say it.
+    fn by(
+        shopper: &Shopper,
+        customer_id: Option<String>,
+        contact: Option<Contact>,
+        amounts: Option<Vec<SetAmount>>,
+        currency: Currency,
+    ) -> Result<Self, Problem> {
+        if customer_id.is_some() {
+            shopper.needs_key("a customer")?;
+        }
+        if amounts.is_some() {
+            shopper.needs_key("an amount")?;
+        }
+        Ok(Self {
+            customer: customer_id.map(|id| parse::person::customer_id("/customer_id", &id)).transpose()?,
+            contact: contact.map(|of| parse::person::contact("/contact", of)).transpose()?.unwrap_or_default(),
+            amounts: amounts.map(|amounts| parse::order::amounts(amounts, currency)).transpose()?,
+        })
+    }
 }
 
 /// For whom what is known of a buyer is sealed.
