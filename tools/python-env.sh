@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Makes .venv with the one Python tool that the tests use. Does nothing when it is there.
+# Makes .venv with the Python tools that the tests use. Does nothing when they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-want="schemathesis==4.32.5"
+want=(schemathesis==4.32.5 selenium==4.51.0)
 
-if [ -x .venv/bin/pip ] && .venv/bin/pip freeze 2>/dev/null | grep -qx "$want"; then
-    exit 0
-fi
-echo "Installing $want into .venv"
+is_there() {
+    local there one
+    [ -x .venv/bin/pip ] && there="$(.venv/bin/pip freeze 2>/dev/null)" || return 1
+    for one in "${want[@]}"; do grep -qx "$one" <<<"$there" || return 1; done
+}
+is_there && exit 0
+echo "Installing ${want[*]} into .venv"
 rm -rf .venv
 python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check "$want"
+.venv/bin/pip install --quiet --disable-pip-version-check "${want[@]}"

@@ -45,15 +45,24 @@ debian_packages() {
     command -v strace >/dev/null || missing+=(strace)
     command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
-    ((${#missing[@]})) || return 0
+    install_packages "${missing[@]}"
+    # By themselves: not every mirror has them.
+    missing=()
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    install_packages "${missing[@]}"
+}
+
+install_packages() {
+    (($#)) || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing ${missing[*]}"
+        echo "Installing $*"
         if apt-get update -q >/dev/null &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null; then
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null; then
             return 0
         fi
     fi
-    leave_out "packages" "could not install ${missing[*]} (needs root, apt-get and a mirror)"
+    leave_out "packages" "could not install $* (needs root, apt-get and a mirror)"
 }
 
 # tests ARGUMENTS...: nextest where it is installed, else cargo's own runner.

@@ -16,7 +16,12 @@ stage "orders and payments, 50 worlds" "$target/debug/kontor-sim" checkouts --se
 
 if tools/python-env.sh; then
     stage "random requests, about 1,000" tools/schemathesis.sh 1000
+    if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then
+        stage "pages in a browser" tools/browser.sh
+    else
+        leave_out "pages in a browser" "chromium with chromedriver is not installed (Debian: chromium, chromium-driver)"
+    fi
 else
-    leave_out "random requests" "python3 with venv, or the package index, is not available"
+    leave_out "random requests, and pages in a browser" "python3 with venv, or the package index, is not available"
 fi
 summary
