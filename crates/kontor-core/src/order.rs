@@ -383,9 +383,10 @@ impl OrderMoved {
         Ok(self)
     }
 
-    /// What was paid and handed out is completed.
+    /// What was paid and handed out is completed, also if some of the money was given back before.
     pub(crate) fn completed(self) -> Self {
-        let is_paid = matches!(self.payment_status, OrderPayment::Paid | OrderPayment::NotRequired);
+        use OrderPayment::{NotRequired, Paid, PartiallyRefunded, Refunded};
+        let is_paid = matches!(self.payment_status, Paid | NotRequired | PartiallyRefunded | Refunded);
         match self.clone().status("complete") {
             Ok(completed) if is_paid && self.fulfillment_status == Fulfillment::Fulfilled => completed,
             _ => self,

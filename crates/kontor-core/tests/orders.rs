@@ -271,6 +271,28 @@ fn some_items_are_held_as_soon_as_they_are_in_a_cart() {
 }
 
 #[test]
+fn only_what_was_handed_out_comes_back_and_a_discount_does_not_keep_an_order_open() {
+    check(
+        "when | does                       | and is told                                                                                          | apples
+         0s   | cart c1                    | cart c1                                                                                              | 10 0 0
+         0s   | put c1 3 apples            | c1: 3 apples at 250                                                                                  | 10 0 0
+         1s   | checkout c1 with card      | h17 held until 30m1s; order c1 #1 of 750; c1 ordered; asks authorize c1/1 1 750                      | 10 3 0
+         1s   | ship h17                   | no: order_status c1 wanted ship open                                                                 | 10 3 0
+         2s   | provider c1/1 1 did        | c1/1 1 done; h17 committed; c1 authorized: confirmed authorized unfulfilled; asks capture c1/1 2 750 | 10 0 3
+         3s   | provider c1/1 2 did        | c1/1 2 done; c1 captured: confirmed paid unfulfilled                                                 | 10 0 3
+         4s   | refund c1 amount 50        | c1 returned: confirmed paid unfulfilled; asks refund c1/1 3 50                                       | 10 0 3
+         5s   | provider c1/1 3 did        | c1/1 3 done; c1 refunded: confirmed partially_refunded unfulfilled                                   | 10 0 3
+         5s   | refund c1 1 apples to shop | no: limit_exceeded units returned given 1 max 0                                                      | 10 0 3
+         6s   | ship h17 1 apples          | apples -1; c1 shipped: confirmed partially_refunded partially_fulfilled                              | 9 0 2
+         7s   | refund c1 2 apples to shop | no: limit_exceeded units returned given 2 max 1                                                      | 9 0 2
+         7s   | refund c1 1 apples to shop | apples +1; c1 returned: confirmed partially_refunded partially_fulfilled; asks refund c1/1 4 250     | 10 0 2
+         8s   | provider c1/1 4 did        | c1/1 4 done; c1 refunded: confirmed partially_refunded partially_fulfilled                           | 10 0 2
+         8s   | refund c1 1 apples to shop | no: limit_exceeded units returned given 1 max 0                                                      | 10 0 2
+         9s   | ship h17                   | apples -2; c1 shipped: completed partially_refunded fulfilled                                        | 8 0 0",
+    );
+}
+
+#[test]
 fn a_cart_is_merged_in_the_other_ones_currency_and_stays_with_its_customer() {
     check(
         "when | does                     | and is told                           | apples

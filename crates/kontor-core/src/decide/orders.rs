@@ -1,11 +1,13 @@
 //! Orders after they were placed: canceled, expired, handed out, returned.
 
+use std::collections::BTreeMap;
+
 use super::checkout::owner;
 use super::reservations::ended;
 use super::{Rules, limit};
 use crate::command::{Inbound, Line, Note, ReturnLine};
 use crate::event::{Event, Moved};
-use crate::id::{OrderId, PaymentId, ReservationId};
+use crate::id::{OrderId, PaymentId, ReservationId, Sku};
 use crate::limits::LINES_MAX;
 use crate::money::Money;
 use crate::order::{Cause, Fulfillment, Order, OrderPayment, OrderStatus};
@@ -61,7 +63,7 @@ impl Rules<'_> {
     ) -> Result<Vec<Event>, Stop> {
         let order = self.own_order(id)?;
         limit("lines", lines.len() as u64, LINES_MAX as u64)?;
-        let (returned, price) = taken_back(&order, lines)?;
+        let (returned, price) = taken_back(&order, self.handed_out(&order)?, lines)?;
         let amount = amount.unwrap_or(price);
         if amount == 0 && lines.is_empty() {
             return Err(Refusal::Nothing { what: "the refund" }.into());
@@ -89,6 +91,21 @@ impl Rules<'_> {
             events.push(self.refund(id, Money { amount, currency: order.currency }, &order)?);
         }
         Ok(events)
+    }
+
+    /// Units of an order that were handed out and have not come back.
+    fn handed_out(self, order: &Order) -> Result<BTreeMap<Sku, u64>, Stop> {
+        let reservation = row::<Reservation>(self.view, self.context.site, order.reservation)?;
+        let mut out: BTreeMap<Sku, u64> = BTreeMap::new();
+        for line in reservation.into_iter().flat_map(|reservation| reservation.lines) {
+            *out.entry(line.sku).or_default() += line.shipped;
+        }
+        for line in &order.lines {
+            if let Some(units) = out.get_mut(&line.sku) {
+                *units = units.saturating_sub(line.returned);
+            }
+        }
+        Ok(out)
     }
 
     /// An order whose hold has ended by itself is canceled, unless a provider is being asked: then its answer
@@ -119,6 +136,14 @@ impl Rules<'_> {
         let moved = order.moving(order_id, Cause::Shipped);
         let moved = moved.fulfillment(if is_all { "ship" } else { "ship_part" })?;
         Ok(Some(moved.completed().event()))
+    }
+
+    /// Why units that are not promised are not handed out: their order is not sure, or not any more.
+    pub(super) fn not_promised(self, id: ReservationId, hold: &Reservation) -> Result<Refusal, Stop> {
+        Ok(match self.order_behind(id, hold)? {
+            Some((order, row)) => Refusal::OrderStatus { order, wanted: "ship", status: row.status.word() },
+            None => Refusal::ReservationEnded { id, status: hold.status },
+        })
     }
 
     /// Why the hold of an order is not changed by anything but the order.
@@ -198,15 +223,25 @@ impl Rules<'_> {
     }
 }
 
-/// The lines of an order that units come back to, and what those cost.
-fn taken_back(order: &Order, lines: &[ReturnLine]) -> Result<(Vec<(u16, u64)>, i64), Stop> {
+/// The lines of an order that units come back to, and what those cost: no more than are out.
+fn taken_back(
+    order: &Order,
+    mut out: BTreeMap<Sku, u64>,
+    lines: &[ReturnLine],
+) -> Result<(Vec<(u16, u64)>, i64), Stop> {
     let mut left: Vec<u64> = order.lines.iter().map(|line| line.quantity - line.returned).collect();
-    let (mut returned, mut price) = (std::collections::BTreeMap::new(), 0_i64);
+    let (mut returned, mut price) = (BTreeMap::new(), 0_i64);
     for wanted in lines {
         if !order.lines.iter().any(|line| line.sku == wanted.sku) {
             return Err(Refusal::UnknownSku { sku: wanted.sku.clone() }.into());
         }
-        let mut units = wanted.quantity.units();
+        let given = wanted.quantity.units();
+        let is_out = out.entry(wanted.sku.clone()).or_default();
+        if given > *is_out {
+            return Err(Refusal::LimitExceeded { what: "units returned", given, max: *is_out }.into());
+        }
+        *is_out -= given;
+        let mut units = given;
         let same = order.lines.iter().zip(&mut left).zip(0_u16..).filter(|((line, _), _)| line.sku == wanted.sku);
         for ((line, left), number) in same {
             let taken = units.min(*left);
@@ -216,10 +251,6 @@ fn taken_back(order: &Order, lines: &[ReturnLine]) -> Result<(Vec<(u16, u64)>, i
                 *returned.entry(number).or_insert(0) += taken;
                 price = price.saturating_add(line.price.saturating_mul(i64::try_from(taken).unwrap_or(i64::MAX)));
             }
-        }
-        if units > 0 {
-            let given = wanted.quantity.units();
-            return Err(Refusal::LimitExceeded { what: "units returned", given, max: given - units }.into());
         }
     }
     Ok((returned.into_iter().collect(), price))

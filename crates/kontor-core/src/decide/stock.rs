@@ -67,7 +67,7 @@ impl Rules<'_> {
         let reservation = row::<Reservation>(self.view, self.context.site, id)?;
         let reservation = reservation.ok_or(Refusal::UnknownReservation { id })?;
         if reservation.status != ReservationStatus::Committed {
-            return Err(Refusal::ReservationEnded { id, status: reservation.status }.into());
+            return Err(self.not_promised(id, &reservation)?.into());
         }
         let left = |sku: &Sku, location: &LocationId| {
             let mut lines = reservation.lines.iter();
