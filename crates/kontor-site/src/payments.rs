@@ -4,7 +4,7 @@
 //! What is to be called stands in the journal, and what came of it becomes a command. Between the two, here,
 //! is nothing that a crash could lose: a call is made again under the same key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kontor_core::command::Command;
 use kontor_core::id::PaymentId;
@@ -22,6 +22,8 @@ use crate::limits::{PAYMENT_CALLS_AT_ONCE, PAYMENT_GIVE_UP_MS, PAYMENT_LEASE_MS,
 #[derive(Debug)]
 pub struct Calls {
     known: BTreeMap<PaymentId, Known>,
+    /// Those that nobody makes until somebody has looked. Whatever was tried of them may have been done.
+    parked: BTreeSet<PaymentId>,
     started_ms: u64,
     key_lifetime_ms: u64,
 }
@@ -65,14 +67,15 @@ enum State {
 impl Calls {
     /// None yet. What was journaled before now may have been asked for already.
     pub fn new(started_ms: u64, key_lifetime_ms: u64) -> Self {
-        Self { known: BTreeMap::new(), started_ms, key_lifetime_ms }
+        Self { known: BTreeMap::new(), parked: BTreeSet::new(), started_ms, key_lifetime_ms }
     }
 
     /// Takes over what the journal says is to be made.
     pub fn begin(&mut self, call: Call, since: SiteTime) {
         let is_known = self.known.get(&call.payment).is_some_and(|known| known.call.attempt == call.attempt);
         if !is_known {
-            let (id, may_be_done) = (call.payment, since.0 < self.started_ms);
+            let id = call.payment;
+            let may_be_done = since.0 < self.started_ms || self.parked.remove(&id);
             let state = State::Rests { until_ms: 0 };
             self.known.insert(id, Known { call, since_ms: since.0, failures: 0, may_be_done, state });
         }
@@ -80,10 +83,15 @@ impl Calls {
 
     /// Follows a payment that has changed, as its row is now.
     pub fn follow(&mut self, id: PaymentId, payment: Option<Payment>) {
-        let pending = payment.and_then(|payment| payment.call(id).zip(payment.pending));
-        match pending.filter(|(_, pending)| pending.parked.is_none()) {
-            Some((call, pending)) => self.begin(call, pending.since),
-            None => drop(self.known.remove(&id)),
+        match payment.and_then(|payment| payment.call(id).zip(payment.pending)) {
+            Some((call, pending)) if pending.parked.is_none() => self.begin(call, pending.since),
+            pending => {
+                self.known.remove(&id);
+                match pending {
+                    Some(_) => self.parked.insert(id),
+                    None => self.parked.remove(&id),
+                };
+            }
         }
     }
 
@@ -190,6 +198,7 @@ mod tests {
     use kontor_core::id::OrderId;
     use kontor_core::money::{Currency, Money};
     use kontor_core::payment::call::{MethodToken, ProviderObject};
+    use kontor_core::payment::record::{Capture, PaymentStatus, Pending};
 
     const DAY_MS: u64 = 86_400_000;
     const START_MS: u64 = 100 * DAY_MS;
@@ -255,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_resumes_may_have_been_done_and_is_not_given_up() {
+        let mut calls = Calls::new(START_MS, DAY_MS);
+        calls.begin(call(Operation::Authorize), SiteTime(START_MS));
+        assert_eq!(made(&calls.due(START_MS)), ["send"]);
+        let unknown = || Err(Trouble::Unknown { why: "no answer".into() });
+        let parked = calls.ended(START_MS + PAYMENT_PARK_MS, &call(Operation::Authorize), unknown(), 0);
+        assert!(matches!(parked, Some(Command::ParkPayment { .. })), "{parked:?}");
+        let id = call(Operation::Authorize).payment;
+        calls.follow(id, Some(payment(Some(reason("no answer")))));
+        assert_eq!(calls.next_ms(), None, "nobody makes it");
+        calls.follow(id, Some(payment(None)));
+        let later = START_MS + PAYMENT_PARK_MS + 1;
+        assert_eq!(made(&calls.due(later)), ["look up"]);
+        let told = calls.ended(later, &call(Operation::Authorize), not_done(), 0);
+        assert!(!matches!(told, Some(Command::ReportPayment { .. })), "money may be set aside: {told:?}");
+    }
+
+    #[test]
     fn so_many_calls_are_made_at_once() {
         let mut calls = Calls::new(START_MS, DAY_MS);
         for number in 1..=u16::try_from(PAYMENT_CALLS_AT_ONCE).unwrap() + 5 {
@@ -279,6 +306,27 @@ mod tests {
             money: Money { amount: 100, currency: Currency::parse("EUR").unwrap() },
             method: MethodToken::parse("card").unwrap(),
             object: None,
+        }
+    }
+
+    /// The payment of that call, asked for since the start.
+    fn payment(parked: Option<Reason>) -> Payment {
+        let Call { operation, attempt, money, method, .. } = call(Operation::Authorize);
+        let since = SiteTime(START_MS);
+        Payment {
+            method,
+            currency: money.currency,
+            amount: money.amount,
+            capture: Capture::Automatic,
+            status: PaymentStatus::Pending,
+            object: None,
+            captured: 0,
+            refunded: 0,
+            attempts: attempt,
+            pending: Some(Pending { operation, attempt, amount: money.amount, since, parked }),
+            reason: None,
+            created_at: since,
+            updated_at: since,
         }
     }
 
