@@ -96,11 +96,11 @@ impl LayeredTables {
         let moving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("tables".into()).spawn(move || moving.move_layers());
         let thread = thread.map_err(|source| TablesError::Io { path: dir.to_owned(), source })?;
+        let mut mover = Mover { shared: Arc::clone(&shared), thread: Some(thread), learner: None };
         let learning = Arc::clone(&shared);
         let learner = thread::Builder::new().name("keys".into()).spawn(move || learning.learn_keys());
-        let learner = learner.map_err(|source| TablesError::Io { path: dir.to_owned(), source })?;
-        let mover = Arc::new(Mover { shared: Arc::clone(&shared), thread: Some(thread), learner: Some(learner) });
-        Ok(Self { shared, _mover: mover })
+        mover.learner = Some(learner.map_err(|source| TablesError::Io { path: dir.to_owned(), source })?);
+        Ok(Self { shared, _mover: Arc::new(mover) })
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, TablesError> {
