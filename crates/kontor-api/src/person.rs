@@ -68,6 +68,10 @@ pub struct Contact {
 /// The same as it is shown: `null` where nothing is known, or nothing can be read any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContactShown {
+    /// Whose fields they are: a customer, or a guest, who is erased by this id too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "cus_01a200cedb81799e9f19ae53878351a4")]
+    pub person_id: Option<String>,
     /// The e-mail address.
     #[serde(default)]
     pub email: Option<String>,

@@ -110,7 +110,8 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Posted<T> {
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
         let caller = Caller::of(request.extensions());
         let holder = caller.admin()?;
-        let who = Who { actor: holder.actor.clone(), is_forwarded: holder.is_of_another_site, token: &[] };
+        let (actor, is_forwarded) = (holder.actor.clone(), holder.is_of_another_site);
+        let who = Who { actor, is_forwarded, token: &[], is_anybody: false };
         let (body, asked) = taken(request, app, &who).await?;
         Ok(Self { body, asked })
     }
@@ -127,6 +128,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Shopped<T> {
             actor: holder.map_or_else(nobody, |holder| holder.actor.clone()),
             is_forwarded: holder.is_some_and(|holder| holder.is_of_another_site),
             token: shopper.token.as_ref().filter(|_| !shopper.is_admin()).map(HeaderValue::as_bytes).unwrap_or(&[]),
+            is_anybody: !shopper.is_admin() && shopper.token.is_none(),
         };
         let (body, asked) = taken(request, app, &who).await?;
         Ok(Self { body, asked, shopper })
@@ -139,6 +141,8 @@ struct Who<'w> {
     is_forwarded: bool,
     /// What tells those from each other who have no key.
     token: &'w [u8],
+    /// Nothing tells the caller from anybody else. What somebody else was answered is not told to such a one.
+    is_anybody: bool,
 }
 
 /// Reads a request that changes something.
@@ -153,7 +157,7 @@ async fn taken<T: DeserializeOwned + Serialize>(
     let (actor, is_forwarded, request_id) = (who.actor.clone(), who.is_forwarded, names.journaled());
     let precondition = precondition(&headers)?;
     let operation = extensions.get::<MatchedPath>().map_or(uri.path(), MatchedPath::as_str);
-    let key = idempotency_key(&headers, &method, operation)?;
+    let key = idempotency_key(&headers, &method, operation)?.filter(|_| !who.is_anybody);
     let scope = key.as_deref().map(|key| {
         let parts = [actor.as_str().as_bytes(), method.as_str().as_bytes(), operation.as_bytes(), key];
         match who.token {

@@ -236,6 +236,9 @@ pub(crate) const WISHES_MAX: usize = 16;
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 
+/// How often a change of a cart is tried that others overtake, before its caller is told so.
+pub(crate) const EDITS_MAX: u32 = 16;
+
 /// How long the payments' worker rests when payments that have changed could not be read.
 pub(crate) const WORKER_FAILED_REST: Duration = Duration::from_secs(1);
 

@@ -56,7 +56,7 @@ pub(crate) struct Address {
 }
 
 /// Where a buyer is reached, checked and not sealed yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PlainContact {
     pub(crate) email: Option<String>,
     pub(crate) ship_to: Option<Address>,
@@ -161,7 +161,8 @@ impl Personal {
         let email = reading.open(&place::CONTACT_EMAIL, contact.email.as_ref());
         let ship_to = reading.open(&place::CONTACT_SHIP_TO, contact.ship_to.as_ref()).map(wire::Address::from);
         let bill_to = reading.open(&place::CONTACT_BILL_TO, contact.bill_to.as_ref()).map(wire::Address::from);
-        Ok(wire::ContactShown { email, ship_to, bill_to, erased: reading.is_erased, sealed: reading.is_sealed })
+        let (erased, sealed) = (reading.is_erased, reading.is_sealed);
+        Ok(wire::ContactShown { person_id: Some(first.person().to_string()), email, ship_to, bill_to, erased, sealed })
     }
 
     /// By what a person with this e-mail address is found.
@@ -391,7 +392,7 @@ mod tests {
         personal.take_back(ADA).await;
         assert_eq!(personal.reading(ADA).unwrap().open(&place::CUSTOMER_NAME, Some(&sealed)), None);
         let shown = personal.show_contact(&contact).unwrap();
-        assert_eq!(shown, wire::ContactShown { sealed: true, ..Default::default() });
+        assert_eq!(shown, wire::ContactShown { person_id: Some(ADA.to_string()), sealed: true, ..Default::default() });
         // A new key opens nothing of what was.
         personal.key(ADA).await.unwrap().seal(&place::CUSTOMER_NAME, &"Ada".to_owned()).unwrap();
         assert_eq!(personal.reading(ADA).unwrap().open(&place::CUSTOMER_NAME, Some(&sealed)), None);

@@ -225,7 +225,8 @@ impl Page<'_> {
     }
 
     fn contact(&self) -> Markup {
-        let Shown { contact: ContactShown { email, ship_to, bill_to, erased, sealed }, customer_id, .. } = self.shown;
+        let Shown { contact, customer_id, .. } = self.shown;
+        let ContactShown { email, ship_to, bill_to, erased, sealed, .. } = contact;
         html! {
             h2 { "Buyer" }
             p {

@@ -4,14 +4,14 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, State};
 use axum::response::Response;
-use http::{Request, StatusCode, header};
-use kontor_api::Empty;
+use http::{HeaderValue, Request, StatusCode, header};
 use kontor_api::cart::{AddLine, AddLines, Cart, ChangeCart, Checkout, MergeCarts, OpenCart, SetAmount, SetLine};
 use kontor_api::order::Order;
 use kontor_api::page::Page;
 use kontor_api::path;
 use kontor_api::payment::Capture;
 use kontor_api::person::Contact;
+use kontor_api::{Code, Empty};
 use kontor_core::cart::{Amount, CartDetails, LineChange};
 use kontor_core::command::Command;
 use kontor_core::event::Event;
@@ -33,6 +33,7 @@ use crate::app::App;
 use crate::extract::{Admin, Named, Nothing, Params, Shopper};
 use crate::forward::{elsewhere, owned_by};
 use crate::idempotency::{Asked, Shopped};
+use crate::limits::EDITS_MAX;
 use crate::personal::{Personal, PlainContact};
 use crate::problem::Problem;
 use crate::{convert, parse};
@@ -40,7 +41,8 @@ use crate::{convert, parse};
 /// Open a cart
 ///
 /// For everybody. The answer has the cart's token, which is shown this once: whoever sends it as `X-Cart-Token`
-/// may do with the cart what its buyer may. Prices of one's own, amounts and a customer need a key.
+/// may do with the cart what its buyer may. Prices of one's own, amounts and a customer need a key. Without one an
+/// `Idempotency-Key` is not remembered: whoever repeats the request opens another cart.
 #[utoipa::path(
     post, path = "/api/v1/carts", tag = "carts", operation_id = "open_cart", security(()),
     request_body = OpenCart,
@@ -56,6 +58,7 @@ pub(crate) async fn open(State(app): State<App>, posted: Shopped<OpenCart>) -> R
     let location = parse::optional("/location", location, LocationId::parse)?.map(Some);
     let market = parse::optional("/market", market, MarketId::parse)?;
     let lines = added(&shopper, lines.unwrap_or_default(), currency)?;
+    known(&app, customer)?;
     let buyer = Buyer::of(customer, None);
     let contact = app.personal.seal_contact(buyer.person, &contact).await?;
     let details = CartDetails { customer, contact, amounts, location };
@@ -190,25 +193,54 @@ pub(crate) async fn edit(
     let ChangeCart { customer_id, contact, amounts, location } = body;
     let cart = app.site.read().cart(id)?.ok_or(Refusal::UnknownCart { cart: id })?;
     let location = location.map(|location| parse::optional("/location", location, LocationId::parse)).transpose()?;
-    let Said { customer, contact: given, amounts } = Said::by(&shopper, customer_id, contact, amounts, cart.currency)?;
+    let said = Said::by(&shopper, customer_id, contact, amounts, cart.currency)?;
+    let expected = asked.expected_if_said()?;
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let edited = edited(&app, &asked, id, &said, location.clone(), expected).await;
+        // Somebody else has changed the cart since it was looked at: what is sealed for whom is looked at again.
+        let is_overtaken = |problem: &Problem| problem.code() == Code::PreconditionFailed && expected.is_none();
+        match edited {
+            Err(problem) if is_overtaken(&problem) && tried < EDITS_MAX => {}
+            edited => {
+                let current = || shown(&app, &app.site.read(), id, None).map(Some);
+                return match edited.map_err(|problem| refused_edit(problem, expected, current))? {
+                    Written::Here(answer) => tell(&app, answer, id).await,
+                    Written::Answered(response) => Ok(response),
+                };
+            }
+        }
+    }
+}
+
+/// Changes a cart as it is now. What is sealed for one person stays so: the change holds for no other revision if
+/// it says who or where somebody is.
+async fn edited(
+    app: &App,
+    asked: &Asked,
+    id: CartId,
+    said: &Said,
+    location: Option<Option<LocationId>>,
+    expected: Option<u64>,
+) -> Result<Written, Problem> {
+    let cart = app.site.read().cart(id)?.ok_or(Refusal::UnknownCart { cart: id })?;
+    let Said { customer, contact: given, amounts } = said;
+    known(app, *customer)?;
     let before = cart.contact.fields().next().map(Sealed::person);
     let buyer = Buyer::of(customer.or(cart.customer), before);
     let given = if before.is_some_and(|before| before != buyer.person) {
         // What was sealed for a guest is the customer's from now on, and goes when the customer is erased.
-        app.personal.complete_contact(given, &cart.contact)?
+        app.personal.complete_contact(given.clone(), &cart.contact)?
     } else {
-        given
+        given.clone()
     };
     let contact = app.personal.seal_contact(buyer.person, &given).await?;
-    let details = CartDetails { customer, contact, amounts, location };
-    let expected = asked.expected_if_said()?;
+    let is_about_somebody = customer.is_some() || contact.fields().next().is_some();
+    let expected = expected.or(is_about_somebody.then_some(cart.revision));
+    let details = CartDetails { customer: *customer, contact, amounts: amounts.clone(), location };
     let command = Command::ChangeCart { id, lines: Vec::new(), details: Box::new(details), expected };
-    let written = buyer.keep(&app, submit(&app, &asked, command).await).await;
-    let current = || shown(&app, &app.site.read(), id, None).map(Some);
-    match written.map_err(|problem| refused_edit(problem, expected, current))? {
-        Written::Here(answer) => tell(&app, answer, id).await,
-        Written::Answered(response) => Ok(response),
-    }
+    buyer.keep(app, submit(app, asked, command).await).await
 }
 
 /// Accept the prices of a cart
@@ -249,6 +281,9 @@ pub(crate) async fn merge(
     }
     if !shopper.is_admin() && from_token.is_none() {
         return Err(Problem::invalid("/from_token", "the token of the other cart is needed, or a key"));
+    }
+    if from_token.as_deref().is_some_and(|token| HeaderValue::from_str(token).is_err()) {
+        return Err(Problem::invalid("/from_token", "a token has letters and digits"));
     }
     if !shopper.with_token(from_token.as_deref()).opens(&app.site.read(), from)? {
         return Err(Refusal::UnknownCart { cart: from }.into());
@@ -372,6 +407,16 @@ fn own(app: &App, shopper: &Shopper, text: &str) -> Result<CartId, Problem> {
         Some(home) if reader.rows().sites().contains(&home) => Err(owned_by(&home, format!("cart {id}"))),
         None if shopper.opens(&reader, id)? => Ok(id),
         _ => Err(Refusal::UnknownCart { cart: id }.into()),
+    }
+}
+
+/// Refuses a customer of whom nobody has heard, before anything is sealed for such a one.
+fn known(app: &App, customer: Option<CustomerId>) -> Result<(), Problem> {
+    match customer {
+        Some(customer) if app.site.read().customer(customer)?.is_none() => {
+            Err(Refusal::UnknownCustomer { customer }.into())
+        }
+        _ => Ok(()),
     }
 }
 

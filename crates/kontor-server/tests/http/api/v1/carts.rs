@@ -149,6 +149,46 @@ async fn a_cart_is_opened_by_its_own_token_or_a_key_and_by_nothing_else() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_what_somebody_else_without_a_key_was_answered() {
+    let shop = priced().await;
+    let open = "POST /api/v1/carts\nIdempotency-Key: 1\n\n{\"currency\": \"EUR\"}";
+    let first = shop.ask_as_anybody(open).await.json();
+    let (id, token) = (first["id"].as_str().unwrap(), first["token"].as_str().unwrap());
+    let contact = format!("PATCH /api/v1/carts/{id}\n\n{{\"contact\": {{\"email\": \"ada@example.com\"}}}}");
+    assert_eq!(shop.ask_as_anybody(&with(token, &contact)).await.status, 200);
+    let other = shop.ask_as_anybody(open).await;
+    assert!(!other.headers.contains_key("idempotency-replayed"), "{other:?}");
+    let other = other.json();
+    assert_ne!(other["id"], id);
+    assert_eq!((&other["contact"]["email"], other["token"].is_string()), (&Value::Null, true));
+    let of_key = [shop.ask(open).await.json(), shop.ask(open).await.json()];
+    assert_eq!(of_key[0]["id"], of_key[1]["id"], "whoever has a key is told apart by it");
+}
+
+#[tokio::test]
+async fn two_who_say_where_a_guest_is_reached_at_once_are_both_heard() {
+    let shop = priced().await;
+    for _ in 0..8 {
+        let (id, token) = filled(&shop, 1).await;
+        let change =
+            |contact: &str| with(&token, &format!("PATCH /api/v1/carts/{id}\n\n{{\"contact\": {{{contact}}}}}"));
+        let email = change("\"email\": \"ada@example.com\"");
+        let home = change(
+            "\"ship_to\": {\"name\": \"Ada\", \"line1\": \"Long Lane 4\", \"city\": \"Bristol\", \"country\": \"GB\"}",
+        );
+        let (one, two) = tokio::join!(shop.ask_as_anybody(&email), shop.ask_as_anybody(&home));
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200), "{one:?} {two:?}");
+        let cart = shop.ask_as_anybody(&with(&token, &format!("GET /api/v1/carts/{id}"))).await.json();
+        let contact = &cart["contact"];
+        assert_eq!((&contact["email"], &contact["ship_to"]["city"]), (&json!("ada@example.com"), &json!("Bristol")));
+        let person = contact["person_id"].as_str().unwrap();
+        let erased =
+            shop.ask(&format!("POST /api/v1/customers/{person}/erase\nIdempotency-Key: {person}\n\n{{}}")).await;
+        assert_eq!(erased.status, 200, "a guest is erased by that id: {erased:?}");
+    }
+}
+
+#[tokio::test]
 async fn where_a_buyer_is_reached_is_sealed_shown_and_goes_with_the_order() {
     let shop = priced().await;
     let (id, token) = filled(&shop, 1).await;
