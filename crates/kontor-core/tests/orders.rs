@@ -282,7 +282,7 @@ fn only_what_was_handed_out_comes_back_and_a_discount_does_not_keep_an_order_ope
          3s   | provider c1/1 2 did        | c1/1 2 done; c1 captured: confirmed paid unfulfilled                                                 | 10 0 3
          4s   | refund c1 amount 50        | c1 returned: confirmed paid unfulfilled; asks refund c1/1 3 50                                       | 10 0 3
          5s   | provider c1/1 3 did        | c1/1 3 done; c1 refunded: confirmed partially_refunded unfulfilled                                   | 10 0 3
-         5s   | refund c1 1 apples to shop | no: limit_exceeded units returned given 1 max 0                                                      | 10 0 3
+         5s   | refund c1 1 apples to shop | no: order_status c1 wanted return unfulfilled                                                        | 10 0 3
          6s   | ship h17 1 apples          | apples -1; c1 shipped: confirmed partially_refunded partially_fulfilled                              | 9 0 2
          7s   | refund c1 2 apples to shop | no: limit_exceeded units returned given 2 max 1                                                      | 9 0 2
          7s   | refund c1 1 apples to shop | apples +1; c1 returned: confirmed partially_refunded partially_fulfilled; asks refund c1/1 4 250     | 10 0 2

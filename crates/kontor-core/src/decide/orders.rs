@@ -63,6 +63,10 @@ impl Rules<'_> {
     ) -> Result<Vec<Event>, Stop> {
         let order = self.own_order(id)?;
         limit("lines", lines.len() as u64, LINES_MAX as u64)?;
+        if !lines.is_empty() && order.fulfillment_status == Fulfillment::Unfulfilled {
+            let status = order.fulfillment_status.word();
+            return Err(Refusal::OrderStatus { order: id, wanted: "return", status }.into());
+        }
         let (returned, price) = taken_back(&order, self.handed_out(&order)?, lines)?;
         let amount = amount.unwrap_or(price);
         if amount == 0 && lines.is_empty() {
