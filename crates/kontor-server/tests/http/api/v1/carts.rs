@@ -1,5 +1,6 @@
 //! Carts over HTTP: opened by anybody, filled by whoever has the token, ordered once.
 
+use kontor_core::id::CustomerId;
 use kontor_server::Limits;
 use serde_json::{Value, json};
 
@@ -163,6 +164,24 @@ async fn nobody_is_told_what_somebody_else_without_a_key_was_answered() {
     assert_eq!((&other["contact"]["email"], other["token"].is_string()), (&Value::Null, true));
     let of_key = [shop.ask(open).await.json(), shop.ask(open).await.json()];
     assert_eq!(of_key[0]["id"], of_key[1]["id"], "whoever has a key is told apart by it");
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_for_a_customer_of_whom_nobody_has_heard() {
+    let shop = priced().await;
+    let (id, _) = filled(&shop, 1).await;
+    let nobody = CustomerId([0x33; 16]);
+    let said = format!("\"customer_id\": \"{nobody}\", \"contact\": {{\"email\": \"ada@example.com\"}}");
+    let requests = [
+        format!("PATCH /api/v1/carts/{id}\n\n{{{said}}}"),
+        format!("POST /api/v1/carts\n\n{{\"currency\": \"EUR\", {said}}}"),
+        format!("POST /api/v1/carts?dry_run=true\n\n{{\"currency\": \"EUR\", {said}}}"),
+    ];
+    for request in requests {
+        let seen = shop.ask(&request).await;
+        assert_eq!((seen.status.as_u16(), seen.code().as_str()), (404, "unknown_customer"), "{request}");
+        assert!(!shop.persons.holds_key(nobody).unwrap(), "{request}");
+    }
 }
 
 #[tokio::test]
