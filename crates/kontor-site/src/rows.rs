@@ -29,16 +29,10 @@ pub struct WriterRows {
 /// Tables whose rows are read again and again. The others are read once, or not at all.
 const CACHED: [Table; 5] = [Table::ITEMS, Table::STOCK, Table::LOCATIONS, Table::RESERVATIONS, Table::CATALOG];
 
-/// Tables in which most keys that are looked for are not there: hardly a request repeats another one's key.
-pub(crate) const SOUGHT: [tables::Table; Table::ANSWERS.len()] = {
-    let mut sought = [tables::Table(0); Table::ANSWERS.len()];
-    let mut at = 0;
-    while at < sought.len() {
-        sought[at] = of(Table::ANSWERS[at]);
-        at += 1;
-    }
-    sought
-};
+/// Whether most keys that are looked for in a table are not there: hardly a request repeats another one's key.
+pub(crate) fn is_sought(table: tables::Table) -> bool {
+    Table::ANSWERS.contains(&Table(table.0))
+}
 
 impl WriterRows {
     /// Rows of these sites.
@@ -186,7 +180,7 @@ fn scan(
 }
 
 /// The storage's name of a table.
-pub(crate) const fn of(table: Table) -> tables::Table {
+pub(crate) fn of(table: Table) -> tables::Table {
     tables::Table(table.0)
 }
 

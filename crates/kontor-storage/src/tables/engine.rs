@@ -37,12 +37,12 @@ pub struct TablesOptions {
     /// Tables in which most keys that are looked for are not there. Their keys are kept in memory, some two
     /// bytes for each, up to 16 million a table; those of tables that were large already when they were opened
     /// are not.
-    pub sought: &'static [Table],
+    pub sought: fn(Table) -> bool,
 }
 
 impl Default for TablesOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, layer_bytes: 32 << 20, sought: &[] }
+        Self { cache_bytes: 64 << 20, layer_bytes: 32 << 20, sought: |_| false }
     }
 }
 
@@ -110,7 +110,7 @@ impl FjallTables {
         let open_table = |(table, name): (Table, &&str)| {
             let keyspace = database.keyspace(name, table_options)?;
             let is_empty = AtomicBool::new(keyspace.is_empty()?);
-            let filter = options.sought.contains(&table).then(KeyFilter::new);
+            let filter = (options.sought)(table).then(KeyFilter::new);
             Ok(EngineTable { name: (*name).to_owned(), keyspace: RwLock::new(keyspace), is_empty, filter })
         };
         let tables =

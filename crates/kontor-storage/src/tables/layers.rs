@@ -30,6 +30,7 @@ pub struct LayeredTables {
     _mover: Arc<Mover>,
 }
 
+/// The niceness of what has time.
 const LEAST_URGENT: i32 = 19;
 
 struct Shared {
