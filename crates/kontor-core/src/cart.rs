@@ -151,6 +151,15 @@ impl Cart {
     }
 }
 
+impl LineChange {
+    /// Of what.
+    pub(crate) fn sku(&self) -> &Sku {
+        match self {
+            Self::Add { sku, .. } | Self::Set { sku, .. } | Self::Remove { sku } => sku,
+        }
+    }
+}
+
 impl CartLine {
     /// Whether it is the line of a SKU at the catalogue's price, or at one of the caller's own.
     pub(crate) fn is(&self, sku: &Sku, own_price: Option<i64>) -> bool {

@@ -236,7 +236,7 @@ pub(crate) const WISHES_MAX: usize = 16;
 /// Seconds after which an overloaded site may be asked again.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
 
-/// How often a change of a cart is tried that others overtake, before its caller is told so.
+/// How often a cart's customer or contact is tried to be set while others change the cart, before the caller is told so.
 pub(crate) const EDITS_MAX: u32 = 16;
 
 /// How long the payments' worker rests when payments that have changed could not be read.

@@ -290,38 +290,18 @@ impl Rules<'_> {
         let mut filled = cart.clone();
         let mut touched = BTreeSet::new();
         for change in changes {
-            let (sku, own_price) = match change {
-                LineChange::Add { sku, price, .. } | LineChange::Set { sku, price, .. } => (sku, *price),
+            let units_of = |own_price| filled.line(change.sku(), own_price).map_or(0, |line| line.quantity);
+            let set: Vec<(Option<i64>, u64)> = match change {
+                LineChange::Add { quantity, price, .. } => vec![(*price, units_of(*price) + quantity.units())],
+                LineChange::Set { quantity, price, .. } => vec![(*price, *quantity)],
                 LineChange::Remove { sku } => {
-                    for line in filled.lines.iter_mut().filter(|line| line.sku == *sku) {
-                        line.quantity = 0;
-                        touched.insert((sku.clone(), line.own_price()));
-                    }
-                    continue;
+                    let same = filled.lines.iter().filter(|line| line.sku == *sku);
+                    same.map(|line| (line.own_price(), 0)).collect()
                 }
             };
-            let before = filled.line(sku, own_price).map_or(0, |line| line.quantity);
-            let quantity = match change {
-                LineChange::Add { quantity, .. } => before + quantity.units(),
-                LineChange::Set { quantity, .. } => *quantity,
-                LineChange::Remove { .. } => 0,
-            };
-            if quantity == before {
-                continue;
-            }
-            touched.insert((sku.clone(), own_price));
-            if quantity > before {
-                let item = self.item_for_sale(sku)?;
-                let product = derived::<Product>(self.view, &item.product)?;
-                let max = product.map_or(CART_QUANTITY_MAX, |product| bounds_of(&product, sku).1);
-                within(sku, quantity, 0, max)?;
-            }
-            match filled.lines.iter().position(|line| line.is(sku, own_price)) {
-                Some(at) => filled.lines[at].quantity = quantity,
-                None => {
-                    limit("price", own_price.map_or(0, units), COUNTER_MAX)?;
-                    let price = if own_price.is_some() { own_price } else { self.price(sku, cart)? };
-                    filled.lines.push(CartLine { sku: sku.clone(), quantity, price, given: own_price.is_some() });
+            for (own_price, quantity) in set {
+                if self.set_line(cart, &mut filled, change.sku(), own_price, quantity)? {
+                    touched.insert((change.sku().clone(), own_price));
                 }
             }
         }
@@ -334,6 +314,34 @@ impl Rules<'_> {
         let lines = filled.lines.into_iter().filter(is_touched).collect();
         events.push(Event::CartFilled { id, lines, hold });
         Ok(events)
+    }
+
+    /// Sets the units of one line. Answers whether there were not as many before.
+    fn set_line(
+        self,
+        cart: &Cart,
+        filled: &mut Cart,
+        sku: &Sku,
+        own_price: Option<i64>,
+        quantity: u64,
+    ) -> Result<bool, Stop> {
+        let before = filled.line(sku, own_price).map_or(0, |line| line.quantity);
+        if quantity > before {
+            let item = self.item_for_sale(sku)?;
+            let product = derived::<Product>(self.view, &item.product)?;
+            let max = product.map_or(CART_QUANTITY_MAX, |product| bounds_of(&product, sku).1);
+            within(sku, quantity, 0, max)?;
+        }
+        match filled.lines.iter().position(|line| line.is(sku, own_price)) {
+            _ if quantity == before => {}
+            Some(at) => filled.lines[at].quantity = quantity,
+            None => {
+                limit("price", own_price.map_or(0, units), COUNTER_MAX)?;
+                let price = if own_price.is_some() { own_price } else { self.price(sku, cart)? };
+                filled.lines.push(CartLine { sku: sku.clone(), quantity, price, given: own_price.is_some() });
+            }
+        }
+        Ok(quantity != before)
     }
 
     /// Holds what is held as soon as it is in a cart.

@@ -195,28 +195,27 @@ pub(crate) async fn edit(
     let location = location.map(|location| parse::optional("/location", location, LocationId::parse)).transpose()?;
     let said = Said::by(&shopper, customer_id, contact, amounts, cart.currency)?;
     let expected = asked.expected_if_said()?;
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        let edited = edited(&app, &asked, id, &said, location.clone(), expected).await;
-        // Somebody else has changed the cart since it was looked at: what is sealed for whom is looked at again.
-        let is_overtaken = |problem: &Problem| problem.code() == Code::PreconditionFailed && expected.is_none();
-        match edited {
-            Err(problem) if is_overtaken(&problem) && tried < EDITS_MAX => {}
-            edited => {
-                let current = || shown(&app, &app.site.read(), id, None).map(Some);
-                return match edited.map_err(|problem| refused_edit(problem, expected, current))? {
-                    Written::Here(answer) => tell(&app, answer, id).await,
-                    Written::Answered(response) => Ok(response),
-                };
-            }
+    // Somebody else may change the cart after it was looked at: then what is sealed for whom is looked at again.
+    let is_overtaken = |edited: &Result<Written, Problem>| {
+        expected.is_none() && matches!(edited, Err(problem) if problem.code() == Code::PreconditionFailed)
+    };
+    let mut edited = edit_once(&app, &asked, id, &said, location.clone(), expected).await;
+    for _ in 1..EDITS_MAX {
+        if !is_overtaken(&edited) {
+            break;
         }
+        edited = edit_once(&app, &asked, id, &said, location.clone(), expected).await;
+    }
+    let current = || shown(&app, &app.site.read(), id, None).map(Some);
+    match edited.map_err(|problem| refused_edit(problem, expected, current))? {
+        Written::Here(answer) => tell(&app, answer, id).await,
+        Written::Answered(response) => Ok(response),
     }
 }
 
 /// Changes a cart as it is now. What is sealed for one person stays so: the change holds for no other revision if
 /// it says who or where somebody is.
-async fn edited(
+async fn edit_once(
     app: &App,
     asked: &Asked,
     id: CartId,
