@@ -4,6 +4,7 @@
 //! What has become of an order is told on three axes, each with a table of all that can happen to it:
 //! [`STATUS_STEPS`], [`PAYMENT_STEPS`] and [`FULFILLMENT_STEPS`]. Whatever is not there is refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::person::Contact;
 use crate::product::text::MarketId;
 use crate::record::{Key, KeyParts, Primary, Table};
 use crate::refusal::Refusal;
+use crate::reservation::Reservation;
 use crate::text::{Reason, Title};
 use crate::time::SiteTime;
 
@@ -327,6 +329,20 @@ pub enum OrderList {
 }
 
 impl Order {
+    /// Units that were handed out and have not come back, by what the order's reservation says.
+    pub fn handed_out(&self, reservation: Option<&Reservation>) -> BTreeMap<Sku, u64> {
+        let mut out: BTreeMap<Sku, u64> = BTreeMap::new();
+        for line in reservation.iter().flat_map(|reservation| &reservation.lines) {
+            *out.entry(line.sku.clone()).or_default() += line.shipped;
+        }
+        for line in &self.lines {
+            if let Some(units) = out.get_mut(&line.sku) {
+                *units = units.saturating_sub(line.returned);
+            }
+        }
+        out
+    }
+
     /// What becomes of it by an event.
     pub(crate) fn moved(&mut self, moved: &OrderMoved, at: SiteTime) {
         (self.status, self.payment_status) = (moved.status, moved.payment_status);

@@ -67,7 +67,8 @@ impl Rules<'_> {
             let status = order.fulfillment_status.word();
             return Err(Refusal::OrderStatus { order: id, wanted: "return", status }.into());
         }
-        let (returned, price) = taken_back(&order, self.handed_out(&order)?, lines)?;
+        let reservation = row::<Reservation>(self.view, self.context.site, order.reservation)?;
+        let (returned, price) = taken_back(&order, order.handed_out(reservation.as_ref()), lines)?;
         let amount = amount.unwrap_or(price);
         if amount == 0 && lines.is_empty() {
             return Err(Refusal::Nothing { what: "the refund" }.into());
@@ -95,21 +96,6 @@ impl Rules<'_> {
             events.push(self.refund(id, Money { amount, currency: order.currency }, &order)?);
         }
         Ok(events)
-    }
-
-    /// Units of an order that were handed out and have not come back.
-    fn handed_out(self, order: &Order) -> Result<BTreeMap<Sku, u64>, Stop> {
-        let reservation = row::<Reservation>(self.view, self.context.site, order.reservation)?;
-        let mut out: BTreeMap<Sku, u64> = BTreeMap::new();
-        for line in reservation.into_iter().flat_map(|reservation| reservation.lines) {
-            *out.entry(line.sku).or_default() += line.shipped;
-        }
-        for line in &order.lines {
-            if let Some(units) = out.get_mut(&line.sku) {
-                *units = units.saturating_sub(line.returned);
-            }
-        }
-        Ok(out)
     }
 
     /// An order whose hold has ended by itself is canceled, unless a provider is being asked: then its answer

@@ -1,8 +1,6 @@
 //! What can be done with an order, each with the reason where it cannot. The script sends what is asked for, as
 //! any program would.
 
-use std::collections::BTreeMap;
-
 use kontor_api::path;
 use kontor_api::price::Money;
 use kontor_core::id::{LocationId, Sku};
@@ -125,12 +123,8 @@ fn refund(page: &Page<'_>) -> Result<Markup, Problem> {
         order.fulfillment_status,
         Fulfillment::PartiallyFulfilled | Fulfillment::Fulfilled | Fulfillment::PartiallyReturned
     );
-    // Equal SKUs come back together.
-    let mut back: BTreeMap<&Sku, u64> = BTreeMap::new();
-    for line in &order.lines {
-        *back.entry(&line.sku).or_default() += line.quantity.saturating_sub(line.returned);
-    }
-    back.retain(|_, left| is_out && *left > 0);
+    let mut back = order.handed_out(page.now.reservation.as_ref());
+    back.retain(|_, left| *left > 0);
     let paid = order.money.captured - order.money.refunded;
     let asked = page.now.payments.iter().find(|(_, payment)| payment.captured > payment.refunded);
     let why = match asked.and_then(|(_, payment)| is_asked(payment)) {
