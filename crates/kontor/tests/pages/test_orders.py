@@ -2,7 +2,7 @@
 
 import unittest
 
-from shop import KEY, Story
+from story import KEY, Story
 
 
 class Orders(Story):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from shop import Story
+from story import Story
 
 
 class Products(Story):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from shop import Story
+from story import Story
 
 PAYS = "4242424242424242"
 DECLINED = "4000000000000002"
