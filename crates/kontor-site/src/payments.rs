@@ -74,8 +74,8 @@ impl Calls {
     pub fn begin(&mut self, call: Call, since: SiteTime) {
         let is_known = self.known.get(&call.payment).is_some_and(|known| known.call.attempt == call.attempt);
         if !is_known {
-            let id = call.payment;
-            let may_be_done = since.0 < self.started_ms || self.parked.remove(&id);
+            let (id, was_parked) = (call.payment, self.parked.remove(&call.payment));
+            let may_be_done = was_parked || since.0 < self.started_ms;
             let state = State::Rests { until_ms: 0 };
             self.known.insert(id, Known { call, since_ms: since.0, failures: 0, may_be_done, state });
         }
