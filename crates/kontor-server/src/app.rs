@@ -121,7 +121,7 @@ impl App {
         if asked.is_dry_run {
             return Err(Problem::internal("the site was given a dry run to do"));
         }
-        if let Some(why) = self.site.has_stopped() {
+        if let Some(why) = self.site.why_stopped() {
             return Err(Problem::new(Code::SiteStopped, format!("the site has stopped: {why}")));
         }
         let request = request(asked, command);

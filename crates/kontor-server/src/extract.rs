@@ -172,8 +172,7 @@ pub(crate) struct Sent<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
     type Rejection = Problem;
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        read_json(&bytes_of(&head.headers, body, app).await?).map(Self)
+        json_of(request, app).await.map(Self)
     }
 }
 
@@ -183,9 +182,13 @@ pub(crate) struct Asking<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<App> for Asking<T> {
     type Rejection = Problem;
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        read_json(&bytes_of(&head.headers, body, app).await?).map(Self)
+        json_of(request, app).await.map(Self)
     }
+}
+
+async fn json_of<T: DeserializeOwned>(request: Request<Body>, app: &App) -> Result<T, Problem> {
+    let (head, body) = request.into_parts();
+    read_json(&bytes_of(&head.headers, body, app).await?)
 }
 
 /// The values in the path, percent-decoded.

@@ -195,45 +195,45 @@ struct Seen<'r> {
 pub(crate) struct NoteRoute;
 
 impl<S> tower::Layer<S> for NoteRoute {
-    type Service = Noting<S>;
+    type Service = WithRoute<S>;
 
-    fn layer(&self, route: S) -> Noting<S> {
-        Noting { route }
+    fn layer(&self, route: S) -> WithRoute<S> {
+        WithRoute { route }
     }
 }
 
 /// A route that says on its answers which one it is.
 #[derive(Clone)]
-pub(crate) struct Noting<S> {
+pub(crate) struct WithRoute<S> {
     route: S,
 }
 
-impl<S> tower::Service<Request<Body>> for Noting<S>
+impl<S> tower::Service<Request<Body>> for WithRoute<S>
 where
     S: tower::Service<Request<Body>, Response = Response>,
     S::Future: Unpin,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Noted<S::Future>;
+    type Future = AnswerWithRoute<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.route.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Noted<S::Future> {
+    fn call(&mut self, request: Request<Body>) -> AnswerWithRoute<S::Future> {
         let path = request.extensions().get::<MatchedPath>().cloned();
-        Noted { answer: self.route.call(request), path }
+        AnswerWithRoute { answer: self.route.call(request), path }
     }
 }
 
 /// An answer on its way, and the template of its route.
-pub(crate) struct Noted<F> {
+pub(crate) struct AnswerWithRoute<F> {
     answer: F,
     path: Option<MatchedPath>,
 }
 
-impl<F: Future<Output = Result<Response, E>> + Unpin, E> Future for Noted<F> {
+impl<F: Future<Output = Result<Response, E>> + Unpin, E> Future for AnswerWithRoute<F> {
     type Output = Result<Response, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -22,6 +22,7 @@ use crate::bodies::Bodies;
 use crate::clock::Clock;
 use crate::copies::{Copies, CopyError, Kept, Left, Taken, lock};
 use crate::feed::{Feed, FeedError};
+use crate::folded::Folded;
 use crate::foreign::{ForeignJournal, NotFolded};
 use crate::limits::{FEED_BYTES_MAX, QUEUE_MAX};
 use crate::noted::Noted;
@@ -30,7 +31,7 @@ use crate::recover::{self, Progress, RecoverError, Terms, Unread};
 use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
 use crate::rows::{self, SnapshotRows, WriterRows};
-use crate::step::{self, Answer, Folded, NotDone, Step};
+use crate::step::{self, Answer, NotDone, Step};
 use crate::writer::{self, Letter, Shared, Tickets, Writer};
 
 /// How a site is opened.
@@ -226,7 +227,7 @@ impl Site {
         }
         if end.term < term {
             // The first group of a term follows the last group of the term before.
-            end = step::Folded { term, seq: 0, last: 0, ..end };
+            end = Folded { term, seq: 0, last: 0, ..end };
         }
         let epoch = terms.last().map_or(Ok(0), |(term, journal)| recover::last_epoch(journal.as_ref(), *term))? + 1;
         let clock = Clock::start(end.time);
@@ -442,7 +443,7 @@ impl Site {
             waiting: shared.waiting.load(Ordering::Relaxed),
             end: self.inner.feed.end(),
             clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
-            stopped: self.has_stopped(),
+            stopped: self.why_stopped(),
             silent: lock(&shared.silent).clone(),
             journals: lock(&shared.journals).clone(),
         }
@@ -459,7 +460,7 @@ impl Site {
     }
 
     /// Why it has stopped, if it has; an empty text after a clean shutdown.
-    pub fn has_stopped(&self) -> Option<String> {
+    pub fn why_stopped(&self) -> Option<String> {
         self.inner.stopped.borrow().clone()
     }
 
@@ -532,7 +533,7 @@ pub fn are_current(tables: &Path) -> bool {
 const VERSION_FILE: &str = "ROWS";
 
 fn open_or_renew(path: &Path, options: &TablesOptions) -> Result<Tables, OpenError> {
-    let options = TablesOptions { sought: &rows::SOUGHT, ..*options };
+    let options = TablesOptions { sought: rows::is_sought, ..*options };
     match Tables::fjall(path, &TABLE_NAMES, options) {
         Err(TablesError::Damaged { .. }) => {
             tracing::warn!("The tables are damaged; they are built again from the journal");
