@@ -16,10 +16,11 @@ use kontor_core::session::Mark;
 use kontor_core::time::SiteTime;
 use kontor_site::clock::Timekeeper;
 use kontor_site::copies::Copy;
+use kontor_site::folded::Folded;
 use kontor_site::foreign::{ForeignGroup, NotFolded};
 use kontor_site::recover::{self, RecoverError, Terms, Unread, recover, recover_others};
 use kontor_site::rows::{WriterRows, in_memory};
-use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_site::step::{Answer, Appended, Input, NotDone, Output, Step, Writer};
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
 use kontor_storage::journal::{AppendError, Journal, JournalReader, Seq};
 

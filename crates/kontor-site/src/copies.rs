@@ -15,11 +15,11 @@ use kontor_storage::journal::memory::MemoryJournal;
 use kontor_storage::journal::{AppendError, Journal, ReadError};
 use tokio::sync::watch;
 
+use crate::folded::Folded;
 use crate::foreign::{ForeignGroup, NotFolded, follows};
 use crate::limits::COPY_SEGMENT_BYTES;
 use crate::recover::Terms;
 use crate::site::label;
-use crate::step::Folded;
 
 /// Why a group is not kept.
 #[derive(Debug, thiserror::Error)]

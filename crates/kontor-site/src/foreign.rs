@@ -15,8 +15,8 @@ use kontor_core::site::SeenRow;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{View, ViewError, row};
 
+use crate::folded::Folded;
 use crate::limits::FOREIGN_ENTRIES_PER_WRITE;
-use crate::step::Folded;
 
 /// A group of another site, read from its bytes before it comes to the writer.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub mod check;
 pub mod clock;
 pub mod copies;
 pub mod feed;
+pub mod folded;
 pub mod foreign;
 pub mod limits;
 mod noted;

@@ -24,9 +24,9 @@ use kontor_core::stock::{Level, StockRow};
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError, derived, row, rows_of_sites};
 
+use crate::folded::Folded;
 use crate::limits::PAGE_MAX;
 use crate::rows::SnapshotRows;
-use crate::step::Folded;
 
 /// Rows at one moment.
 #[derive(Clone)]

@@ -12,10 +12,10 @@ use kontor_core::view::{View as _, ViewError};
 use kontor_storage::journal::{JournalReader, ReadError};
 use kontor_storage::tables::{Tables, TablesError};
 
+use crate::folded::Folded;
 use crate::foreign::{ForeignGroup, NotFolded, Unfolded, fold_group, follows};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::rows::{WriterRows, of};
-use crate::step::Folded;
 
 /// The journals of a site, one per term, oldest first.
 pub type Terms = Vec<(u32, Arc<dyn JournalReader>)>;

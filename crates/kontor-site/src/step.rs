@@ -6,22 +6,21 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
 use kontor_core::command::{Command, Context, Request};
 use kontor_core::decide::{self, Decision};
 use kontor_core::event::{Entry, Event};
 use kontor_core::fold::{self, At};
-use kontor_core::group::{self, Digest, GroupBody, GroupError, GroupHeader, Seen};
+use kontor_core::group::{self, GroupBody, GroupError, GroupHeader, Seen};
 use kontor_core::id::{Actor, CartId, Position, RequestId, ReservationId, SiteId};
 use kontor_core::limits::{DUE_HOLDS_PER_TICK, ENTRY_BYTES_MAX, GROUP_BYTES_MAX};
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{self, KeyParts, Table};
 use kontor_core::refusal::{Refusal, Stop};
-use kontor_core::session::Mark;
 use kontor_core::site::SiteRow;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError};
 
+use crate::folded::Folded;
 use crate::foreign::{Folding, Foreign, ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::{GROUP_ENTRIES_MAX, TIMER_REST_MS};
 use crate::offers::{Offer, Offers};
@@ -135,21 +134,6 @@ pub enum NotDone {
     /// The site stopped before it could say. It may have happened; ask again with the same key.
     #[error("the site stopped before the outcome was known")]
     Unknown,
-}
-
-/// How far a journal has been folded into rows.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Folded {
-    /// The term.
-    pub term: u32,
-    /// Its last group that is folded.
-    pub seq: u64,
-    /// The index of that group's last entry.
-    pub last: u32,
-    /// Of that group.
-    pub digest: Digest,
-    /// Site time of that group.
-    pub time: SiteTime,
 }
 
 /// Who writes a journal.
@@ -679,32 +663,5 @@ impl Answer {
     /// Whether it repeats what a group up to `end` says; nothing that comes later can undo it.
     fn is_durable_repeat(&self, end: u64) -> bool {
         self.replayed && self.position.seq <= end
-    }
-}
-
-impl Folded {
-    /// Before the first group of the first term.
-    pub fn start() -> Self {
-        Self { term: 0, seq: 0, last: 0, digest: Digest::default(), time: SiteTime(0) }
-    }
-
-    /// As it is kept in the tables.
-    pub fn encode(&self) -> Bytes {
-        kontor_core::record::encode(self)
-    }
-
-    /// As it is read from the tables.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ViewError> {
-        kontor_core::record::decode(Table::FOLDED, bytes)
-    }
-
-    /// The group alone.
-    pub fn mark(&self) -> Mark {
-        Mark { term: self.term, seq: self.seq, digest: self.digest }
-    }
-
-    /// The last entry's place, as it is shown.
-    pub fn position(&self) -> Position {
-        Position { term: self.term, seq: self.seq, index: self.last }
     }
 }

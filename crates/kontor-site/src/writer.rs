@@ -15,12 +15,13 @@ use tokio::sync::{oneshot, watch};
 use crate::bodies::Bodies;
 use crate::clock::{Clock, Stopwatch};
 use crate::copies::lock;
+use crate::folded::Folded;
 use crate::foreign::{ForeignGroup, ForeignJournal, NotFolded};
 use crate::limits::GROUP_ENTRIES_MAX;
 use crate::noted::Noted;
 use crate::reserve::Reserve;
 use crate::rows::WriterRows;
-use crate::step::{Answer, Appended, Folded, Input, NotDone, Output, Step};
+use crate::step::{Answer, Appended, Input, NotDone, Output, Step};
 use crate::{payments, persons};
 
 /// A letter to the writer.

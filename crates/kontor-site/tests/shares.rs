@@ -15,9 +15,10 @@ use kontor_core::stock::{Level, StockRow};
 use kontor_core::text::Title;
 use kontor_core::time::SiteTime;
 use kontor_core::view::rows_of_sites;
+use kontor_site::folded::Folded;
 use kontor_site::foreign::{ForeignGroup, NotFolded};
 use kontor_site::rows::{WriterRows, in_memory};
-use kontor_site::step::{Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_site::step::{Appended, Input, NotDone, Output, Step, Writer};
 
 const NAMES: [&str; 3] = ["main", "west", "east"];
 

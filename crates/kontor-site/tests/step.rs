@@ -13,8 +13,9 @@ use kontor_core::refusal::Refusal;
 use kontor_core::text::Title;
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View, ViewError};
+use kontor_site::folded::Folded;
 use kontor_site::rows::{WriterRows, in_memory};
-use kontor_site::step::{Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_site::step::{Appended, Input, NotDone, Output, Step, Writer};
 
 const NOW: SiteTime = SiteTime(1_795_212_800_000);
 

@@ -14,10 +14,11 @@ use kontor_core::record::{Primary, decode};
 use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, View as _, ViewError, row};
 use kontor_site::check::{self, Report, Walk};
+use kontor_site::folded::Folded;
 use kontor_site::payments::{self, Calls, Make};
 use kontor_site::recover::{Terms, recover};
 use kontor_site::rows::{SnapshotRows, WriterRows, in_memory};
-use kontor_site::step::{Answer, Appended, Folded, Input, NotDone, Output, Step, Writer};
+use kontor_site::step::{Answer, Appended, Input, NotDone, Output, Step, Writer};
 use kontor_storage::journal::Journal as _;
 use kontor_storage::journal::memory::{MemoryDisk, MemoryJournal};
 

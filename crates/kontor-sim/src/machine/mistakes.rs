@@ -6,8 +6,8 @@ use kontor_core::id::SiteId;
 use kontor_core::overlay::{Changes, Overlay};
 use kontor_core::record::{Table, decode, encode};
 use kontor_core::stock::StockRow;
+use kontor_site::folded::Folded;
 use kontor_site::rows::WriterRows;
-use kontor_site::step::Folded;
 use kontor_storage::journal::JournalReader;
 use kontor_storage::tables::{self, Batch};
 

@@ -6,11 +6,11 @@ use kontor_core::id::SiteId;
 use kontor_core::overlay::Overlay;
 
 use super::{Report, Rule};
+use crate::folded::Folded;
 use crate::foreign::{ForeignGroup, NotFolded, follows};
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::recover::{RecoverError, Terms};
 use crate::rows::WriterRows;
-use crate::step::Folded;
 
 /// What is kept of another site's journal, and how far it has been folded.
 pub(super) struct Other {

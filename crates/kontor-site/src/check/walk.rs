@@ -8,10 +8,10 @@ use kontor_storage::tables::Tables;
 
 use super::others::Other;
 use super::{Report, Rule, entry};
+use crate::folded::Folded;
 use crate::limits::RECOVER_GROUPS_PER_WRITE;
 use crate::recover::{Progress, RecoverError, Terms};
 use crate::rows::WriterRows;
-use crate::step::Folded;
 
 /// Folds a journal into tables that were empty at first, and checks everything on the way.
 ///
