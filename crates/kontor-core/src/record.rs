@@ -317,7 +317,7 @@ pub trait Derived: Serialize + DeserializeOwned {
 
 /// Raised whenever rows, or what derives from them, are other than before: tables of another version are built
 /// again from the journal.
-pub const TABLES_VERSION: u32 = 4;
+pub const TABLES_VERSION: u32 = 5;
 
 /// The version that every row format has today.
 const ROW_VERSION: u8 = 1;

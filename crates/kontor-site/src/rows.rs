@@ -8,7 +8,7 @@ use kontor_core::id::SiteId;
 use kontor_core::overlay::Changes;
 use kontor_core::record::{TABLE_NAMES, Table};
 use kontor_core::view::{KeyRange, View, ViewError};
-use kontor_storage::tables::{self, Batch, Snapshot, Tables, TablesError};
+use kontor_storage::tables::{self, Batch, Snapshot, Tables, TablesError, Usage};
 use quick_cache::unsync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
@@ -29,9 +29,13 @@ pub struct WriterRows {
 /// Tables whose rows are read again and again. The others are read once, or not at all.
 const CACHED: [Table; 5] = [Table::ITEMS, Table::STOCK, Table::LOCATIONS, Table::RESERVATIONS, Table::CATALOG];
 
-/// Whether most keys that are looked for in a table are not there: hardly a request repeats another one's key.
-pub(crate) fn is_sought(table: tables::Table) -> bool {
-    Table::ANSWERS.contains(&Table(table.0))
+/// What each table is used for. Hardly a request repeats another one's key, and ledgers are read by people.
+pub(crate) fn usage(table: tables::Table) -> Usage {
+    match Table(table.0) {
+        answers if Table::ANSWERS.contains(&answers) => Usage::FreshKeys,
+        Table::MOVEMENTS | Table::REVISIONS | Table::JOB_LINES | Table::TIMELINE => Usage::Ledger,
+        _ => Usage::Rows,
+    }
 }
 
 impl WriterRows {

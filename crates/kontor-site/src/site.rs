@@ -533,7 +533,7 @@ pub fn are_current(tables: &Path) -> bool {
 const VERSION_FILE: &str = "ROWS";
 
 fn open_or_renew(path: &Path, options: &TablesOptions) -> Result<Tables, OpenError> {
-    let options = TablesOptions { sought: rows::is_sought, ..*options };
+    let options = TablesOptions { usage: rows::usage, ..*options };
     match Tables::fjall(path, &TABLE_NAMES, options) {
         Err(TablesError::Damaged { .. }) => {
             tracing::warn!("The tables are damaged; they are built again from the journal");

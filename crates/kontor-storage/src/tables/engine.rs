@@ -22,7 +22,8 @@ use bytes::Bytes;
 use fjall::config::{FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, Readable};
 
-use super::key_filter::{KEYS_LEARNED_MAX, KeyFilter};
+use super::key_filter::Trace;
+use super::known_keys::KnownKeys;
 use super::memory::is_empty;
 use super::{Table, TablesError};
 
@@ -34,15 +35,25 @@ pub struct TablesOptions {
     /// Rows written lately that are kept in memory before they are moved to files. More makes writing
     /// cheaper; less makes a start after a kill quicker, which folds up to three times this again.
     pub layer_bytes: u64,
-    /// Tables in which most keys that are looked for are not there. Their keys are kept in memory, some two
-    /// bytes for each, up to 16 million a table; those of tables that were large already when they were opened
-    /// are not.
-    pub sought: fn(Table) -> bool,
+    /// What each table is used for.
+    pub usage: fn(Table) -> Usage,
+}
+
+/// What a table is used for, which says how its files are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Rows are looked up, and most are there.
+    Rows,
+    /// Rows are added all the time, and seldom read, in ranges.
+    Ledger,
+    /// Rows are added all the time, and most keys that are looked for are not there. Which keys there are is
+    /// kept in memory, some two bytes for each, up to 16 million.
+    FreshKeys,
 }
 
 impl Default for TablesOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, layer_bytes: 32 << 20, sought: |_| false }
+        Self { cache_bytes: 64 << 20, layer_bytes: 32 << 20, usage: |_| Usage::Rows }
     }
 }
 
@@ -56,15 +67,27 @@ fn open_database(dir: &Path, options: TablesOptions) -> Result<Database, Error> 
         .open()
 }
 
+/// How many new files there are before they are merged with the older ones, and how large merged files are.
+///
+/// There is a new file with every layer, and every merge rewrites most of what a table of random keys holds:
+/// with a million rows and 16 files it took 7 µs of processor time per four rows, with 8 files 12. More files cost
+/// whoever looks into them: one miss of the processor's cache each for whoever looks for a key, as their
+/// filters are in memory, and a block each for whoever reads a range. The older ones are merged into further levels
+/// when they are as many times larger than the new ones as one merged file is than one new one.
+fn files(usage: Usage) -> (u8, u64) {
+    match usage {
+        Usage::Rows => (16, 32 << 20),
+        Usage::Ledger => (32, 16 << 20),
+        Usage::FreshKeys => (64, 32 << 20),
+    }
+}
+
 /// Every setting of a table that is not fjall's own. They are kept in the table when it is made.
-fn table_options() -> KeyspaceCreateOptions {
+fn table_options(usage: Usage) -> KeyspaceCreateOptions {
+    let (new_files, merged_bytes) = files(usage);
     KeyspaceCreateOptions::default()
-        // Every merge of new files rewrites most of what a table of random keys holds, and there is a new
-        // file with every layer: 16 files before a merge took 7 µs per four rows for merging where 8 took 12, with
-        // a million rows. Looking through more files costs less, as their filters are in memory. Merged
-        // files of half the size, so that the first level stays small.
         .compaction_strategy(Arc::new(
-            fjall::compaction::Leveled::default().with_l0_threshold(16).with_table_target_size(32 << 20),
+            fjall::compaction::Leveled::default().with_l0_threshold(new_files).with_table_target_size(merged_bytes),
         ))
         // Many reads look for what is not there, as a key that was never used; so filters are kept for
         // the last level too, and all of them in memory. With 10 bits a key every hundredth file was read for
@@ -95,8 +118,9 @@ struct EngineTable {
     keyspace: RwLock<Keyspace>,
     /// Nothing has been written to it: spares the search in a table that is never used.
     is_empty: AtomicBool,
-    /// Its keys, if it is one of those that are sought.
-    filter: Option<KeyFilter>,
+    usage: Usage,
+    /// Its keys, if it is one of those of fresh keys.
+    known: Option<KnownKeys>,
 }
 
 impl FjallTables {
@@ -108,10 +132,13 @@ impl FjallTables {
         }
         let database = open_database(dir, options).map_err(fail)?;
         let open_table = |(table, name): (Table, &&str)| {
-            let keyspace = database.keyspace(name, table_options)?;
-            let is_empty = AtomicBool::new(keyspace.is_empty()?);
-            let filter = (options.sought)(table).then(KeyFilter::new);
-            Ok(EngineTable { name: (*name).to_owned(), keyspace: RwLock::new(keyspace), is_empty, filter })
+            let usage = (options.usage)(table);
+            let keyspace = database.keyspace(name, || table_options(usage))?;
+            let is_empty = keyspace.is_empty()?;
+            let has_fresh_keys = usage == Usage::FreshKeys;
+            let known = has_fresh_keys.then(|| KnownKeys::open(&database, name, is_empty)).transpose()?;
+            let (name, keyspace) = ((*name).to_owned(), RwLock::new(keyspace));
+            Ok(EngineTable { name, keyspace, is_empty: AtomicBool::new(is_empty), usage, known })
         };
         let tables =
             (0..=u8::MAX).map(Table).zip(names).map(open_table).collect::<Result<Vec<_>, _>>().map_err(fail)?;
@@ -130,27 +157,15 @@ impl FjallTables {
         FjallSnapshot { tables: self.clone(), snapshot: self.shared.database.snapshot() }
     }
 
-    /// Looks at the keys that a sought table had when it was opened, until it is told to stop. If they are very
-    /// many, it is not filtered before it was cleared.
+    /// Learns the keys that a table of fresh keys had when it was opened, until it is told to stop.
     pub(super) fn learn_keys(&self, table: Table, is_closing: &AtomicBool) -> Result<(), TablesError> {
-        let Some(filter) = &self.table(table).filter else { return Ok(()) };
-        let keyspace = self.keyspace(table).clone();
-        if keyspace.approximate_len() > KEYS_LEARNED_MAX {
-            return Ok(());
-        }
-        for row in keyspace.iter() {
-            if is_closing.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            filter.add(&row.key().map_err(|source| self.error(source))?);
-        }
-        filter.knows_all();
-        Ok(())
+        let known = self.table(table).known.as_ref();
+        known.map_or(Ok(()), |known| known.learn(is_closing)).map_err(|source| self.error(source))
     }
 
     /// Whether a key is certainly not in a table.
     fn lacks(&self, table: Table, key: &[u8]) -> bool {
-        self.is_empty(table) || self.table(table).filter.as_ref().is_some_and(|filter| filter.lacks(key))
+        self.is_empty(table) || self.table(table).known.as_ref().is_some_and(|known| known.lack(key))
     }
 
     /// Whether nothing was ever written to a table since it was made.
@@ -167,17 +182,21 @@ impl FjallTables {
     ) -> Result<(), TablesError> {
         let ingest = || {
             let keyspace = self.keyspace(table);
-            let EngineTable { is_empty, filter, .. } = self.table(table);
+            let EngineTable { is_empty, known, .. } = self.table(table);
             is_empty.store(false, Ordering::Release);
+            let mut traces = Vec::new();
             let mut file = keyspace.start_ingestion()?;
             for (key, value) in rows {
-                if let Some(filter) = filter {
-                    filter.add(key);
+                if known.is_some() {
+                    traces.push(Trace::of(key));
                 }
                 match value {
                     Some(value) => file.write(key.clone(), value.clone())?,
                     None => file.write_tombstone(key.clone())?,
                 }
+            }
+            if let Some(known) = known {
+                known.note(&traces)?;
             }
             file.finish()
         };
@@ -193,14 +212,12 @@ impl FjallTables {
         let mut keyspace = place.keyspace.write().expect("no code panics while it makes a table");
         let make_anew = || {
             self.shared.database.delete_keyspace(keyspace.clone())?;
-            self.shared.database.keyspace(&place.name, table_options)
+            self.shared.database.keyspace(&place.name, || table_options(place.usage))
         };
         *keyspace = make_anew().map_err(|source| self.error(source))?;
         place.is_empty.store(true, Ordering::Release);
-        if let Some(filter) = &place.filter {
-            filter.clear();
-        }
-        Ok(())
+        let cleared = place.known.as_ref().map_or(Ok(()), |known| known.clear(&self.shared.database));
+        cleared.map_err(|source| self.error(source))
     }
 
     /// The name of a table.

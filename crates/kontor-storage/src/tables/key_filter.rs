@@ -6,18 +6,16 @@
 //! A Bloom filter in blocks of one line of the processor's cache (Putze, Sanders and Singler, "Cache-, Hash- and
 //! Space-Efficient Bloom Filters", 2007), in parts that double what it holds.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Keys that the first part is made for.
 const FIRST_KEYS: usize = 1 << 16;
 /// Keys after which a table is not filtered any more: 32 MiB of memory, and 16 million keys a day for a table of
 /// a day.
 const KEYS_MAX: usize = 1 << 24;
-/// Keys that are read again at a start: a second or two of processor time a table, beside all else. Of a larger
-/// table that would be many seconds at every start, and what it spares comes again when the table is cleared.
-pub(super) const KEYS_LEARNED_MAX: usize = 1 << 20;
 /// Memory that a key takes. One of about five hundred that are not there is looked for in the engine.
 const BITS_PER_KEY: usize = 16;
 /// Bits of a block that a key sets.
@@ -59,12 +57,9 @@ struct Part {
 #[derive(Default)]
 struct Block([AtomicU64; WORDS]);
 
-/// A key as the filter sees it.
-#[derive(Clone, Copy)]
-struct Trace {
-    block: u64,
-    bits: u64,
-}
+/// All that the filter sees of a key: the XXH3 hash of it, 64 bits, which is the same in every release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trace(pub(super) u64);
 
 impl KeyFilter {
     /// Knows no keys yet.
@@ -84,8 +79,7 @@ impl KeyFilter {
     }
 
     /// A key that comes into the table: before it can be found there.
-    pub(super) fn add(&self, key: &[u8]) {
-        let trace = Trace::of(key);
+    pub(super) fn add(&self, trace: Trace) {
         let is_added = {
             let keys = self.read();
             keys.knowledge == Knowledge::GivenUp || keys.parts.last().is_some_and(|part| part.take(trace))
@@ -160,24 +154,22 @@ impl Part {
     }
 
     fn block(&self, trace: Trace) -> &Block {
-        let at = (u128::from(trace.block) * self.blocks.len() as u128) >> u64::BITS;
+        let at = (u128::from(trace.0) * self.blocks.len() as u128) >> u64::BITS;
         &self.blocks[usize::try_from(at).unwrap_or_default()]
     }
 }
 
 impl Trace {
-    fn of(key: &[u8]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(key);
-        let block = hasher.finish();
-        // Other bits than those that choose the block.
-        Self { block, bits: block.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) }
+    pub(super) fn of(key: &[u8]) -> Self {
+        Self(xxh3_64(key))
     }
 
-    /// The bits of a block, by word and place in it: nine bits of the hash say which of 512.
+    /// The bits of a block, by word and place in it: nine bits of the hash say which of 512. They are other
+    /// bits than those that choose the block.
     fn bits(self) -> impl Iterator<Item = (usize, u64)> {
+        let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
         (0..PROBES).map(move |probe| {
-            let bit = (self.bits >> (9 * probe)) & (BLOCK_BITS as u64 - 1);
+            let bit = (mixed >> (9 * probe)) & (BLOCK_BITS as u64 - 1);
             (usize::try_from(bit / 64).unwrap_or_default(), 1 << (bit % 64))
         })
     }
@@ -191,6 +183,16 @@ mod tests {
         (number as u64).to_be_bytes()
     }
 
+    fn add(filter: &KeyFilter, number: usize) {
+        filter.add(Trace::of(&key(number)));
+    }
+
+    #[test]
+    fn a_trace_is_the_same_in_every_release() {
+        // The hash of nothing, as xxHash has published it.
+        assert_eq!(Trace::of(b""), Trace(0x2d06_8005_38d3_94c2));
+    }
+
     #[test]
     fn keys_that_were_added_are_never_said_to_be_lacking_and_others_nearly_always_are() {
         let filter = KeyFilter::new();
@@ -198,7 +200,7 @@ mod tests {
         filter.knows_all();
         assert!(filter.lacks(&key(0)));
         let added = 3 * FIRST_KEYS;
-        (0..added).for_each(|number| filter.add(&key(number)));
+        (0..added).for_each(|number| add(&filter, number));
         assert!((0..added).all(|number| !filter.lacks(&key(number))));
         let wrong = (added..2 * added).filter(|number| !filter.lacks(&key(*number))).count();
         assert!(wrong * 200 < added, "{wrong} of {added} are looked for in vain");
@@ -210,12 +212,12 @@ mod tests {
     fn too_many_keys_are_not_filtered_until_the_table_is_empty_again() {
         let filter = KeyFilter::up_to(FIRST_KEYS);
         filter.knows_all();
-        (0..=FIRST_KEYS).for_each(|number| filter.add(&key(number)));
+        (0..=FIRST_KEYS).for_each(|number| add(&filter, number));
         assert!(!filter.lacks(&key(usize::MAX)));
         filter.knows_all();
         assert!(!filter.lacks(&key(usize::MAX)), "it has forgotten what it knew");
         filter.clear();
-        filter.add(&key(1));
+        add(&filter, 1);
         assert!(filter.lacks(&key(2)) && !filter.lacks(&key(1)));
     }
 }

@@ -12,6 +12,7 @@
 mod engine;
 mod handover;
 mod key_filter;
+mod known_keys;
 mod layers;
 mod memory;
 mod merge;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-pub use engine::TablesOptions;
+pub use engine::{TablesOptions, Usage};
 
 /// A set of named tables. A clone is the same set.
 #[derive(Clone)]
