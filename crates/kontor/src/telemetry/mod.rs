@@ -1,11 +1,13 @@
 //! Logs and metrics of the process.
 
+mod json;
 mod lines;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use json::JsonLines;
 use lines::Lines;
 
 /// Latencies from 50 µs, a good fsync, to 10 s, when everybody has gone.
@@ -30,9 +32,8 @@ impl Drop for Logs {
 /// Starts JSON logs on standard error.
 pub(crate) fn logs(filter: &str) -> anyhow::Result<Logs> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is not a log filter"))?;
-    let logs = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
     let lines = Lines::to(std::io::stderr()).context("the thread that writes logs could not be started")?;
-    let logs = logs.with_writer(lines.clone()).with_env_filter(filter);
+    let logs = tracing_subscriber::fmt().event_format(JsonLines).with_writer(lines.clone()).with_env_filter(filter);
     logs.try_init().map_err(|error| anyhow::anyhow!("logs could not be started: {error}"))?;
     let (waiting, say) = (lines.clone(), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |panic| {
