@@ -13,8 +13,6 @@ pub struct Limits {
     pub lines_bytes: usize,
     /// Bytes of a request's line and headers together.
     pub head_bytes: usize,
-    /// Header lines of a request.
-    pub headers: usize,
     /// How long the line and headers may take to arrive, and a connection may rest between requests.
     pub head_read: Duration,
     /// How long a body may take to arrive.
@@ -47,7 +45,6 @@ impl Default for Limits {
             // A hundred thousand products of 600 bytes; what is longer is sent in several requests.
             lines_bytes: 64 << 20,
             head_bytes: 32 * 1024,
-            headers: 64,
             head_read: Duration::from_secs(30),
             body_read: Duration::from_secs(10),
             answer_write: Duration::from_secs(30),
@@ -73,6 +70,10 @@ impl Limits {
         self
     }
 }
+
+/// Header lines of a request. It is hyper's own number, which it keeps room for on its stack; for any other
+/// number it fills 6 KiB for every request.
+pub(crate) const HEADERS_MAX: usize = 100;
 
 /// Open files that connections leave to the journal, the tables, and the process itself.
 pub(crate) const FILES_KEPT: u64 = 256;

@@ -41,7 +41,6 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_read)
-        .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
         .half_close(false);
 

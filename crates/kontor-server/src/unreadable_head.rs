@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use crate::app::App;
 use crate::ids::{Ids, REQUEST_ID};
-use crate::limits::{LINGER, LINGER_BYTES};
+use crate::limits::{HEADERS_MAX, LINGER, LINGER_BYTES};
 use crate::problem::Problem;
 
 /// A socket on which refused heads are answered with problems.
@@ -92,7 +92,7 @@ fn answer(app: &App, given: &[u8]) -> Bytes {
     let mut lines = given.trim_ascii_end().split("\r\n");
     let problem = match lines.next().and_then(|first| first.get(9..12)) {
         Some("431" | "414") => {
-            let (bytes, headers) = (app.limits.head_bytes, app.limits.headers);
+            let (bytes, headers) = (app.limits.head_bytes, HEADERS_MAX);
             let most = format!("the line and headers of a request have at most {bytes} bytes, in {headers} headers");
             Problem::new(Code::HeadTooLarge, most)
         }
