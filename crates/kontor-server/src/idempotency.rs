@@ -158,7 +158,7 @@ async fn taken<T: DeserializeOwned + Serialize>(
     let precondition = precondition(&headers)?;
     let operation = extensions.get::<MatchedPath>().map_or(uri.path(), MatchedPath::as_str);
     let key = idempotency_key(&headers, &method, operation)?.filter(|_| !who.is_anybody);
-    let scope = key.as_deref().map(|key| {
+    let scope = key.map(|key| {
         let parts = [actor.as_str().as_bytes(), method.as_str().as_bytes(), operation.as_bytes(), key];
         match who.token {
             [] => digest(&parts),
@@ -219,7 +219,7 @@ fn names_of(query: &str) -> String {
 }
 
 /// What moves stock or money must be repeatable; edits of the catalogue carry their revision.
-fn idempotency_key(headers: &HeaderMap, method: &Method, operation: &str) -> Result<Option<Box<[u8]>>, Problem> {
+fn idempotency_key<'h>(headers: &'h HeaderMap, method: &Method, operation: &str) -> Result<Option<&'h [u8]>, Problem> {
     match given_key(headers)? {
         None if *method == Method::POST && path::needs_key(operation) => Err(Problem::new(
             Code::IdempotencyKeyMissing,
@@ -230,11 +230,11 @@ fn idempotency_key(headers: &HeaderMap, method: &Method, operation: &str) -> Res
 }
 
 /// The key in the header, if there is one.
-pub(crate) fn given_key(headers: &HeaderMap) -> Result<Option<Box<[u8]>>, Problem> {
+pub(crate) fn given_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
     match headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes) {
         None => Ok(None),
         Some(key) if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.iter().all(|b| matches!(b, b'!'..=b'~')) => {
-            Ok(Some(key.into()))
+            Ok(Some(key))
         }
         Some(_) => Err(Problem::invalid(
             "Idempotency-Key",

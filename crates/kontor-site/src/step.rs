@@ -408,7 +408,7 @@ impl<V: View> Step<V> {
             earliest_due: self.due.first().map_or(SiteTime::NEVER, |(at, _)| *at),
             heard: self.foreign.heard(),
         };
-        let mut answers = Vec::new();
+        let mut answers = Vec::with_capacity(self.waiting.len());
         let mut own = Vec::new();
         if draft.now.day() > self.day {
             own.push(Command::StartDay);

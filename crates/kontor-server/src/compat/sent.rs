@@ -35,7 +35,7 @@ impl FromRequest<App> for Sent {
         let caller = Caller::of(request.extensions());
         let holder = caller.admin()?.clone();
         let request_id = caller.ids.journaled();
-        let key = given_key(request.headers())?;
+        let key = given_key(request.headers())?.map(Box::from);
         let operation = format!("{} {}", request.method(), request.uri().path());
         let body = bytes_of_any(request.into_body(), app).await?;
         Ok(Self { body, holder, request_id, key, operation })
