@@ -65,15 +65,13 @@ pub(crate) fn page_size(given: Option<u32>) -> Result<usize, Problem> {
     }
 }
 
-/// What an answer to a write has, so that nothing grows while it is written.
+/// What an answer has, so that nothing grows while it is written.
 const USUAL_BODY_BYTES: usize = 512;
 const USUAL_HEADERS: usize = 10;
 
 /// Any answer that is JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
-    let mut bytes = Vec::with_capacity(USUAL_BODY_BYTES);
-    serde_json::to_writer(&mut bytes, body).map_err(|error| Problem::internal(error.to_string()))?;
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(Body::from(written(body)?));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
@@ -156,12 +154,18 @@ pub(crate) fn listed<W: Serialize>(
 
 /// A body that is kept in memory, with the tag of its revision, or else of its bytes.
 pub(crate) fn kept(body: &impl Serialize, revision: Option<u64>) -> Result<bodies::Body, Problem> {
-    let bytes = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
-    let mut body = kept_bytes(bytes.into());
-    if let Some(revision) = revision {
-        body.etag = format!("\"{revision}\"").into();
-    }
-    Ok(body)
+    // As long as it is, and no longer: many are kept.
+    let bytes = Bytes::copy_from_slice(&written(body)?);
+    Ok(match revision {
+        Some(revision) => bodies::Body { bytes, etag: format!("\"{revision}\"").into(), is_for_all: true },
+        None => kept_bytes(bytes),
+    })
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(USUAL_BODY_BYTES);
+    serde_json::to_writer(&mut bytes, body).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Bytes with a tag of them.
