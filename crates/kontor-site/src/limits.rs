@@ -23,6 +23,10 @@ pub const ROW_CACHE_BYTES: u64 = 64 << 20;
 /// Bytes of rendered bodies kept in memory.
 pub const BODY_CACHE_BYTES: u64 = 64 << 20;
 
+/// Marks of what was read lately, two bytes each: a body is kept when it is read again before another one has
+/// taken its mark.
+pub const BODIES_NOTED: usize = 1 << 18;
+
 /// Room on the disk that writes leave alone. After a crash the last segment is written again, 64 MiB,
 /// and the tables write what is durable already but not yet theirs; both must succeed on a disk that
 /// has refused writes.
