@@ -55,7 +55,7 @@ impl Feed {
     /// Entries after a position, oldest first, at most `limit`. Blocks on the disk for old ones.
     pub fn read(&self, after: Position, limit: usize) -> Result<Vec<FeedItem>, FeedError> {
         let (end, limit) = (self.end(), limit.min(FEED_ENTRIES_MAX));
-        if !self.holds(after, end) {
+        if !self.holds(after) {
             return Err(FeedError::BeyondEnd(after, end));
         }
         let (mut items, mut read) = (Vec::new(), 0);
@@ -89,7 +89,7 @@ impl Feed {
     /// terms follow. Blocks on the disk for old ones. As many bytes as [`FEED_BYTES_MAX`], or one group.
     pub fn groups(&self, term: u32, seq: u64) -> Result<Vec<Bytes>, FeedError> {
         let (after, end) = (Position { term, seq, index: 0 }, self.end());
-        if !self.holds(after, end) {
+        if !self.holds(after) {
             return Err(FeedError::BeyondEnd(after, end));
         }
         let mut groups = Vec::new();
@@ -117,7 +117,7 @@ impl Feed {
         }
         let place = Position { term: said.term, seq: said.seq, index: 0 };
         let journal = self.terms.iter().find(|(term, _)| *term == said.term);
-        let Some((_, journal)) = journal.filter(|_| self.holds(place, self.end())) else { return Ok(Past::Missing) };
+        let Some((_, journal)) = journal.filter(|_| self.holds(place)) else { return Ok(Past::Missing) };
         let groups = journal.read(said.seq - 1, 1, 1)?;
         let here = groups.first().map(|(_, bytes)| group::digest(bytes));
         Ok(if here == Some(said.digest) { Past::Same } else { Past::Other })
@@ -125,18 +125,41 @@ impl Feed {
 
     /// Whether a position is one of this journal, or before its first. A site that was restored may
     /// have lost the end of an earlier term: whoever has read it must be told.
-    fn holds(&self, after: Position, end: Position) -> bool {
-        if after.term == 0 {
-            return true;
-        }
-        let journal = self.terms.iter().find(|(term, _)| *term == after.term).map(|(_, journal)| journal);
-        let last = if after.term == end.term { end.seq } else { journal.map_or(0, |journal| journal.end()) };
-        journal.is_some() && after.seq <= last
+    ///
+    /// It may be beyond [`Feed::end`]: whoever reads a row in the moment in which its group is published knows of
+    /// the group before it is told here.
+    fn holds(&self, after: Position) -> bool {
+        let journal = self.terms.iter().find(|(term, _)| *term == after.term);
+        after.term == 0 || journal.is_some_and(|(_, journal)| after.seq <= journal.end())
     }
 
     /// Waits until there is something after a position. Returns false if the site has stopped.
     pub async fn wait(&mut self, after: Position) -> bool {
         let beyond = |end: &Position| (end.term, end.seq) > (after.term, after.seq);
         self.end.wait_for(beyond).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kontor_storage::journal::Journal;
+    use kontor_storage::journal::memory::MemoryJournal;
+
+    use super::*;
+
+    #[test]
+    fn a_position_that_a_row_told_is_known_before_its_group_is_published() {
+        let mut journal = MemoryJournal::new();
+        for seq in 1..=2 {
+            journal.append(seq, b"a group").expect("room");
+        }
+        let place = |seq| Position { term: 1, seq, index: 0 };
+        let (publish, end) = watch::channel(place(1));
+        let feed = Feed { terms: Arc::new(vec![(1, journal.reader())]), end };
+        assert!(feed.read(place(2), 10).is_ok_and(|items| items.is_empty()));
+        assert!(matches!(feed.read(place(3), 10), Err(FeedError::BeyondEnd(..))));
+        drop(publish);
     }
 }
