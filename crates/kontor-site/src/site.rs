@@ -1,6 +1,7 @@
 //! A site that runs: opened from a directory, asked through a queue, read through snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -545,5 +546,11 @@ fn open_or_renew(path: &Path, options: &TablesOptions) -> Result<Tables, OpenErr
 }
 
 fn delete(tables: &Path) -> Result<(), TablesError> {
-    std::fs::remove_dir_all(tables).map_err(|source| TablesError::Io { path: tables.to_owned(), source })
+    // Its version first: what a crash leaves of them must not be taken for all of them.
+    let version = match std::fs::remove_file(tables.join(VERSION_FILE)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => std::fs::File::open(tables).and_then(|directory| directory.sync_all()),
+    };
+    let deleted = version.and_then(|()| std::fs::remove_dir_all(tables));
+    deleted.map_err(|source| TablesError::Io { path: tables.to_owned(), source })
 }
