@@ -76,7 +76,7 @@ impl Limits {
 pub(crate) const HEADERS_MAX: usize = 100;
 
 /// Open files that connections leave to the journal, the tables, and the process itself.
-pub(crate) const FILES_KEPT: u64 = 256;
+pub(crate) const FILES_KEPT: u64 = 512;
 
 /// Callers of one policy whose requests are counted at once; beyond, the one whose window began first
 /// begins anew. They take some 3 MB.

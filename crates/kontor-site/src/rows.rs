@@ -30,7 +30,7 @@ pub struct WriterRows {
 const CACHED: [Table; 5] = [Table::ITEMS, Table::STOCK, Table::LOCATIONS, Table::RESERVATIONS, Table::CATALOG];
 
 /// What each table is used for. Hardly a request repeats another one's key, and ledgers are read by people.
-pub(crate) fn usage(table: tables::Table) -> Usage {
+pub fn usage(table: tables::Table) -> Usage {
     match Table(table.0) {
         answers if Table::ANSWERS.contains(&answers) => Usage::FreshKeys,
         Table::MOVEMENTS | Table::REVISIONS | Table::JOB_LINES | Table::TIMELINE => Usage::Ledger,

@@ -57,10 +57,15 @@ impl Default for TablesOptions {
     }
 }
 
+/// Files that are kept open; others are opened when they are looked into. Whoever counts open files leaves room
+/// for them.
+const FILES_OPEN_MAX: usize = 384;
+
 /// Every setting of the database that is not fjall's own.
 fn open_database(dir: &Path, options: TablesOptions) -> Result<Database, Error> {
     Database::builder(dir)
         .cache_size(options.cache_bytes)
+        .max_cached_files(Some(FILES_OPEN_MAX))
         // One writer needs no more; a second worker cost as much processor time per batch, and would
         // take a second processor from the requests at once.
         .worker_threads(1)
@@ -71,8 +76,8 @@ fn open_database(dir: &Path, options: TablesOptions) -> Result<Database, Error> 
 ///
 /// There is a new file with every layer, and every merge rewrites most of what a table of random keys holds:
 /// with a million rows and 16 files it took 7 µs of processor time per four rows, with 8 files 12. More files cost
-/// whoever looks into them: one miss of the processor's cache each for whoever looks for a key, as their
-/// filters are in memory, and a block each for whoever reads a range. The older ones are merged into further levels
+/// whoever looks into them: a look into its filter each for whoever looks for a key, and a block each for
+/// whoever reads a range. The older ones are merged into further levels
 /// when they are as many times larger than the new ones as one merged file is than one new one.
 fn files(usage: Usage) -> (u8, u64) {
     match usage {
@@ -90,7 +95,7 @@ fn table_options(usage: Usage) -> KeyspaceCreateOptions {
             fjall::compaction::Leveled::default().with_l0_threshold(new_files).with_table_target_size(merged_bytes),
         ))
         // Many reads look for what is not there, as a key that was never used; so filters are kept for
-        // the last level too, and all of them in memory. With 10 bits a key every hundredth file was read for
+        // the last level too. Those of new files are in the cache of blocks, the others always in memory. With 10 bits a key every hundredth file was read for
         // nothing; of the twenty that a table has in busy hours, that is one in every fifth read.
         .expect_point_read_hits(false)
         .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(fjall::config::BloomConstructionPolicy::BitsPerKey(
@@ -135,8 +140,10 @@ impl FjallTables {
             let usage = (options.usage)(table);
             let keyspace = database.keyspace(name, || table_options(usage))?;
             let is_empty = keyspace.is_empty()?;
-            let has_fresh_keys = usage == Usage::FreshKeys;
-            let known = has_fresh_keys.then(|| KnownKeys::open(&database, name, is_empty)).transpose()?;
+            let known = match usage {
+                Usage::FreshKeys => Some(KnownKeys::open(&database, name, is_empty)?),
+                Usage::Rows | Usage::Ledger => KnownKeys::forget(&database, name).map(|()| None)?,
+            };
             let (name, keyspace) = ((*name).to_owned(), RwLock::new(keyspace));
             Ok(EngineTable { name, keyspace, is_empty: AtomicBool::new(is_empty), usage, known })
         };
@@ -205,10 +212,12 @@ impl FjallTables {
 
     /// Deletes every row of `table`, at once and durably.
     pub(super) fn clear(&self, table: Table) -> Result<(), TablesError> {
-        if self.is_empty(table) {
-            return Ok(());
-        }
         let place = self.table(table);
+        if self.is_empty(table) {
+            // A crash may have left what was known of rows that were cleared.
+            let cleared = place.known.as_ref().map_or(Ok(()), |known| known.clear(&self.shared.database));
+            return cleared.map_err(|source| self.error(source));
+        }
         let mut keyspace = place.keyspace.write().expect("no code panics while it makes a table");
         let make_anew = || {
             self.shared.database.delete_keyspace(keyspace.clone())?;

@@ -37,7 +37,7 @@ pub(super) struct KnownKeys {
 impl KnownKeys {
     /// The keys of a table of this name, which may have had some before they were traced.
     pub(super) fn open(database: &Database, table: &str, is_empty: bool) -> Result<Self, Error> {
-        let name = format!("{table}.keys");
+        let name = name(table);
         let traces = database.keyspace(&name, KeyspaceCreateOptions::default)?;
         let is_in_format = traces.get(FORMAT_AT.to_be_bytes())?.is_some_and(|format| *format == *FORMAT);
         let last = traces.last_key_value().map(|row| row.key()).transpose()?;
@@ -49,6 +49,15 @@ impl KnownKeys {
             are_all_traced: AtomicBool::new(is_in_format || (is_empty && last.is_none())),
             next: AtomicU64::new(last.map_or(FORMAT_AT, |last| last + 1)),
         })
+    }
+
+    /// Forgets the traces of a table that is opened without keeping them up: what it is given now leaves none.
+    pub(super) fn forget(database: &Database, table: &str) -> Result<(), Error> {
+        let name = name(table);
+        if !database.keyspace_exists(&name) {
+            return Ok(());
+        }
+        database.delete_keyspace(database.keyspace(&name, KeyspaceCreateOptions::default)?)
     }
 
     /// Whether a key is certainly not in the table.
@@ -63,10 +72,14 @@ impl KnownKeys {
             return Ok(());
         }
         let traces = self.traces().clone();
-        for row in traces.range((FORMAT_AT + 1).to_be_bytes()..) {
-            for trace in row.value()?.chunks_exact(size_of::<u64>()) {
-                self.filter.add(Trace(u64::from_le_bytes(trace.try_into().unwrap_or_default())));
+        for (number, row) in (FORMAT_AT + 1..).zip(traces.range((FORMAT_AT + 1).to_be_bytes()..)) {
+            let (key, row) = row.into_inner()?;
+            let (traces, rest) = row.as_chunks::<{ size_of::<u64>() }>();
+            if *key != number.to_be_bytes() || !rest.is_empty() {
+                tracing::warn!(name = self.name, number, "Traces of keys are missing: the table is looked into");
+                return Ok(());
             }
+            traces.iter().for_each(|trace| self.filter.add(Trace(u64::from_le_bytes(*trace))));
             if is_closing.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -99,6 +112,9 @@ impl KnownKeys {
 
     /// The table is empty now.
     pub(super) fn clear(&self, database: &Database) -> Result<(), Error> {
+        if self.next.load(Ordering::Relaxed) == FORMAT_AT && self.are_all_traced.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut traces = self.traces.write().expect("no code panics while it makes a keyspace");
         database.delete_keyspace(traces.clone())?;
         *traces = database.keyspace(&self.name, KeyspaceCreateOptions::default)?;
@@ -111,6 +127,11 @@ impl KnownKeys {
     fn traces(&self) -> RwLockReadGuard<'_, Keyspace> {
         self.traces.read().expect("no code panics while it makes a keyspace")
     }
+}
+
+/// Of the keyspace with the traces of a table.
+fn name(table: &str) -> String {
+    format!("{table}.keys")
 }
 
 #[cfg(test)]
@@ -174,5 +195,17 @@ mod tests {
         let keys = opened(&database, false);
         keys.clear(&database).expect("room");
         assert!(keys.lack(b"never used"));
+    }
+
+    #[test]
+    fn whoever_opens_the_table_without_its_keys_makes_it_be_looked_into() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = database(dir.path());
+        KnownKeys::forget(&database, "orders").expect("nothing to forget");
+        let keys = opened(&database, true);
+        keys.note(&traces(&["a"])).expect("room");
+        drop(keys);
+        KnownKeys::forget(&database, "orders").expect("room");
+        assert!(!opened(&database, false).lack(b"never used"));
     }
 }

@@ -97,7 +97,8 @@ fn own_tables(data: &Path, site: &SiteId) -> anyhow::Result<Result<Own, &'static
     if !kontor_site::are_current(&directory.tables_path()) {
         return Ok(Err("the tables are of another version, they will be built at the next start"));
     }
-    let tables = Tables::fjall(&directory.tables_path(), &TABLE_NAMES, TablesOptions::default())?;
+    let options = TablesOptions { usage: kontor_site::rows::usage, ..TablesOptions::default() };
+    let tables = Tables::fjall(&directory.tables_path(), &TABLE_NAMES, options)?;
     Ok(Ok(Own { tables, _directory: directory }))
 }
 
