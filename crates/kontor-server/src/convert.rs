@@ -148,7 +148,7 @@ pub(crate) fn movements(
     let mut found = Vec::new();
     for (number, event) in (0u32..).zip(events) {
         let Event::StockMoved { kind, lines, reference, reason, reservation, occurred_at } = event else { continue };
-        found.reserve_exact(lines.len());
+        found.reserve(lines.len());
         for (line, moved) in (0u32..).zip(lines) {
             found.push(stock::Movement {
                 id: movement_id(position, (number << 16) + line),
