@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn connections_leave_files_to_the_storage() {
         let connections = |files| Limits::default().for_files(files).connections;
-        assert_eq!(connections(1_024), 768);
+        assert_eq!(connections(1_024), 512);
         assert_eq!(connections(u64::MAX), Limits::default().connections);
         assert_eq!(connections(100), 1);
     }
