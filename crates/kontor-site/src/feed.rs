@@ -115,9 +115,10 @@ impl Feed {
         if said.term == 0 || said.seq == 0 {
             return Ok(Past::Same);
         }
-        let place = Position { term: said.term, seq: said.seq, index: 0 };
         let journal = self.terms.iter().find(|(term, _)| *term == said.term);
-        let Some((_, journal)) = journal.filter(|_| self.holds(place)) else { return Ok(Past::Missing) };
+        let Some((_, journal)) = journal.filter(|(_, journal)| said.seq <= journal.end()) else {
+            return Ok(Past::Missing);
+        };
         let groups = journal.read(said.seq - 1, 1, 1)?;
         let here = groups.first().map(|(_, bytes)| group::digest(bytes));
         Ok(if here == Some(said.digest) { Past::Same } else { Past::Other })

@@ -172,7 +172,7 @@ impl FjallTables {
 
     /// Whether a key is certainly not in a table.
     fn lacks(&self, table: Table, key: &[u8]) -> bool {
-        self.is_empty(table) || self.table(table).known.as_ref().is_some_and(|known| known.lack(key))
+        self.is_empty(table) || self.table(table).known.as_ref().is_some_and(|known| known.lacks(key))
     }
 
     /// Whether nothing was ever written to a table since it was made.
@@ -213,18 +213,16 @@ impl FjallTables {
     /// Deletes every row of `table`, at once and durably.
     pub(super) fn clear(&self, table: Table) -> Result<(), TablesError> {
         let place = self.table(table);
-        if self.is_empty(table) {
-            // A crash may have left what was known of rows that were cleared.
-            let cleared = place.known.as_ref().map_or(Ok(()), |known| known.clear(&self.shared.database));
-            return cleared.map_err(|source| self.error(source));
+        if !self.is_empty(table) {
+            let mut keyspace = place.keyspace.write().expect("no code panics while it makes a table");
+            let make_anew = || {
+                self.shared.database.delete_keyspace(keyspace.clone())?;
+                self.shared.database.keyspace(&place.name, || table_options(place.usage))
+            };
+            *keyspace = make_anew().map_err(|source| self.error(source))?;
+            place.is_empty.store(true, Ordering::Release);
         }
-        let mut keyspace = place.keyspace.write().expect("no code panics while it makes a table");
-        let make_anew = || {
-            self.shared.database.delete_keyspace(keyspace.clone())?;
-            self.shared.database.keyspace(&place.name, || table_options(place.usage))
-        };
-        *keyspace = make_anew().map_err(|source| self.error(source))?;
-        place.is_empty.store(true, Ordering::Release);
+        // Also of an empty table: a crash may have left what was known of rows that were cleared.
         let cleared = place.known.as_ref().map_or(Ok(()), |known| known.clear(&self.shared.database));
         cleared.map_err(|source| self.error(source))
     }

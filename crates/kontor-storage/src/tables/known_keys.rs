@@ -61,7 +61,7 @@ impl KnownKeys {
     }
 
     /// Whether a key is certainly not in the table.
-    pub(super) fn lack(&self, key: &[u8]) -> bool {
+    pub(super) fn lacks(&self, key: &[u8]) -> bool {
         self.filter.lacks(key)
     }
 
@@ -150,7 +150,7 @@ mod tests {
 
     fn opened(database: &Database, is_empty: bool) -> KnownKeys {
         let keys = KnownKeys::open(database, "orders", is_empty).expect("sound");
-        assert!(!keys.lack(b"never used"), "nothing is known before it is learned");
+        assert!(!keys.lacks(b"never used"), "nothing is known before it is learned");
         keys.learn(&CALM).expect("sound");
         keys
     }
@@ -161,9 +161,9 @@ mod tests {
         {
             let database = database(dir.path());
             let keys = opened(&database, true);
-            assert!(keys.lack(b"a"));
+            assert!(keys.lacks(b"a"));
             keys.note(&traces(&["a"])).expect("room");
-            assert!(!keys.lack(b"a") && keys.lack(b"b"));
+            assert!(!keys.lacks(b"a") && keys.lacks(b"b"));
         }
         {
             let database = database(dir.path());
@@ -173,14 +173,14 @@ mod tests {
         }
         let database = database(dir.path());
         let keys = opened(&database, false);
-        assert!(["a", "0", "24575"].iter().all(|name| !keys.lack(name.as_bytes())));
-        assert!(keys.lack(b"b"));
+        assert!(["a", "0", "24575"].iter().all(|name| !keys.lacks(name.as_bytes())));
+        assert!(keys.lacks(b"b"));
         keys.clear(&database).expect("room");
-        assert!(keys.lack(b"a"));
+        assert!(keys.lacks(b"a"));
         keys.note(&traces(&["b"])).expect("room");
         drop(keys);
         let keys = opened(&database, false);
-        assert!(keys.lack(b"a") && !keys.lack(b"b"));
+        assert!(keys.lacks(b"a") && !keys.lacks(b"b"));
     }
 
     #[test]
@@ -189,12 +189,12 @@ mod tests {
         let database = database(dir.path());
         for _ in 0..2 {
             let keys = opened(&database, false);
-            assert!(!keys.lack(b"never used"));
+            assert!(!keys.lacks(b"never used"));
             keys.note(&traces(&["a"])).expect("room");
         }
         let keys = opened(&database, false);
         keys.clear(&database).expect("room");
-        assert!(keys.lack(b"never used"));
+        assert!(keys.lacks(b"never used"));
     }
 
     #[test]
@@ -206,6 +206,6 @@ mod tests {
         keys.note(&traces(&["a"])).expect("room");
         drop(keys);
         KnownKeys::forget(&database, "orders").expect("room");
-        assert!(!opened(&database, false).lack(b"never used"));
+        assert!(!opened(&database, false).lacks(b"never used"));
     }
 }
