@@ -97,7 +97,8 @@ async fn a_disk_that_is_down_to_its_reserve_takes_no_writes_and_answers_reads() 
     let refused = site.submit(request(issue(1), None)).await.unwrap_err();
     let NotDone::NotWritten(why) = refused else { panic!("{refused}") };
     assert!(why.contains("MiB are free"), "{why}");
-    assert_eq!(site.lacks_room(), Some(why));
+    // The number is another one whenever anybody writes to the disk.
+    assert!(site.lacks_room().is_some_and(|why| why.contains("MiB are free")));
     assert_eq!(on_hand(&site), 5);
     site.close().unwrap();
 }

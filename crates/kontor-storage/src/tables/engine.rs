@@ -76,9 +76,9 @@ fn open_database(dir: &Path, options: TablesOptions) -> Result<Database, Error> 
 ///
 /// There is a new file with every layer, and every merge rewrites most of what a table of random keys holds:
 /// with a million rows and 16 files it took 7 µs of processor time per four rows, with 8 files 12. More files cost
-/// whoever looks into them: a look into its filter each for whoever looks for a key, and a block each for
-/// whoever reads a range. The older ones are merged into further levels
-/// when they are as many times larger than the new ones as one merged file is than one new one.
+/// whoever looks into them: a look into its filter each for whoever looks for a key, and a block each for whoever
+/// reads a range. The older ones are merged into further levels when they are as many times larger than the new
+/// ones as one merged file is than one new one.
 fn files(usage: Usage) -> (u8, u64) {
     match usage {
         Usage::Rows => (16, 32 << 20),
@@ -94,9 +94,9 @@ fn table_options(usage: Usage) -> KeyspaceCreateOptions {
         .compaction_strategy(Arc::new(
             fjall::compaction::Leveled::default().with_l0_threshold(new_files).with_table_target_size(merged_bytes),
         ))
-        // Many reads look for what is not there, as a key that was never used; so filters are kept for
-        // the last level too. Those of new files are in the cache of blocks, the others always in memory. With 10 bits a key every hundredth file was read for
-        // nothing; of the twenty that a table has in busy hours, that is one in every fifth read.
+        // Many reads look for what is not there, so filters are kept for the last level too; those of new files
+        // are in the cache of blocks, the others always in memory. With 10 bits a key every hundredth file was
+        // read for nothing; of the twenty that a table has in busy hours, that is one in every fifth read.
         .expect_point_read_hits(false)
         .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(fjall::config::BloomConstructionPolicy::BitsPerKey(
             16.0,
