@@ -18,7 +18,7 @@ use kontor_payments::secret::Secret;
 use kontor_payments::settings::{Chosen, Secrets};
 use kontor_payments::simulated::Simulator;
 use kontor_payments::webhook::Callback;
-use kontor_site::clock;
+use kontor_site::clock::{self, Stopwatch};
 use kontor_site::payments::{Calls, Make};
 use kontor_site::reader::Reader;
 use tokio::sync::mpsc;
@@ -49,7 +49,7 @@ impl Payments {
             Chosen::Simulated(simulator) => Some(simulator.clone()),
             Chosen::Http(_) => None,
         };
-        let provider = Arc::new(Guarded::new(chosen.into_provider(), Self::now()));
+        let provider = Arc::new(Guarded::new(chosen.into_provider(), passed()));
         Self { provider, webhooks: secrets.webhooks.clone(), simulator, is_worked: Arc::default() }
     }
 
@@ -58,15 +58,22 @@ impl Payments {
         !self.is_worked.swap(true, Ordering::Relaxed)
     }
 
-    /// The clock that providers are asked by.
+    /// The clock of a made-up provider.
     pub fn now() -> Now {
         Arc::new(clock::wall_ms)
     }
 }
 
+/// Milliseconds since now. A breaker measures rests, which a step of the wall clock must not change.
+fn passed() -> Now {
+    let watch = Stopwatch::start();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time that passed is positive")]
+    Arc::new(move || (watch.seconds() * 1e3) as u64)
+}
+
 /// Works until the site stops.
 pub(crate) async fn work(app: App, payments: Payments) {
-    let mut calls = Calls::new(clock::wall_ms(), payments.provider.key_lifetime_ms());
+    let mut calls = Calls::new(app.site.now().0, payments.provider.key_lifetime_ms());
     let mut changed = BTreeSet::new();
     if let Err(problem) = begin_all(&app, &mut calls).await {
         tracing::error!(
@@ -82,7 +89,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
         if let Err(error) = follow(&app.site.read(), &mut calls, &mut changed) {
             tracing::error!("Payments that have changed could not be read: {error}");
         }
-        let now_ms = clock::wall_ms();
+        let now_ms = app.site.now().0;
         for make in calls.due(now_ms) {
             tokio::spawn(ask(payments.provider.clone(), make, told.clone()));
         }
@@ -94,7 +101,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
             () = app.site.some_payment_changed() => {}
             _ = app.site.stopped() => return,
             () = rest_for(rest) => {}
-            callbacks = told_by(payments.simulator.as_ref(), now_ms) => {
+            callbacks = told_by(payments.simulator.as_ref()) => {
                 for callback in callbacks {
                     tokio::spawn(tell_callback(app.clone(), callback));
                 }
@@ -103,7 +110,7 @@ pub(crate) async fn work(app: App, payments: Payments) {
                 if let Err(trouble) = &result {
                     tracing::warn!(payment.id = %call.payment, "The {} of {} has not ended: {trouble}", call.operation, call.payment);
                 }
-                let told = calls.ended(clock::wall_ms(), &call, result, chance.u64(..));
+                let told = calls.ended(app.site.now().0, &call, result, chance.u64(..));
                 if let Some(command) = told {
                     tokio::spawn(tell(app.clone(), command));
                 }
@@ -178,9 +185,9 @@ async fn rest_for(time: Option<Duration>) {
 }
 
 /// What a made-up provider tells by itself, when it does.
-async fn told_by(simulator: Option<&Simulator>, now_ms: u64) -> Vec<Callback> {
+async fn told_by(simulator: Option<&Simulator>) -> Vec<Callback> {
     let next = simulator.and_then(|simulator| simulator.simulated().next_callback_ms());
-    rest_for(next.map(|at| Duration::from_millis(at.saturating_sub(now_ms)))).await;
+    rest_for(next.map(|at| Duration::from_millis(at.saturating_sub(clock::wall_ms())))).await;
     simulator.map(|simulator| simulator.simulated().callbacks(clock::wall_ms())).unwrap_or_default()
 }
 

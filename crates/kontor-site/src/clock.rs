@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this file is where clocks are read")]
 
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kontor_core::time::SiteTime;
@@ -55,32 +56,42 @@ impl Timekeeper {
     }
 }
 
-/// The machine's clocks.
+/// The machine's clocks, and the one site time of all who ask.
 #[derive(Debug)]
 pub struct Clock {
-    keeper: Timekeeper,
+    keeper: Mutex<Timekeeper>,
     started: Instant,
 }
 
 impl Clock {
     /// Reads the clocks for the first time.
     pub fn start(last: SiteTime) -> Self {
-        Self { keeper: Timekeeper::start(last, 0, wall_ms()), started: Instant::now() }
+        Self { keeper: Mutex::new(Timekeeper::start(last, 0, wall_ms())), started: Instant::now() }
     }
 
     /// Site time now.
-    pub fn now(&mut self) -> SiteTime {
-        let passed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.keeper.advance(passed, wall_ms())
+    pub fn now(&self) -> SiteTime {
+        self.advance(&mut self.keeper())
     }
 
     /// See [`Timekeeper::stepped_ms`].
     pub fn stepped_ms(&self) -> i64 {
-        self.keeper.stepped_ms()
+        let mut keeper = self.keeper();
+        self.advance(&mut keeper);
+        keeper.stepped_ms()
+    }
+
+    fn advance(&self, keeper: &mut Timekeeper) -> SiteTime {
+        let passed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        keeper.advance(passed, wall_ms())
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Timekeeper> {
+        self.keeper.lock().expect("no code panics while it reads clocks")
     }
 }
 
-/// Wall clock, for what is not decided by it: ids, logs, durations that are shown.
+/// Wall clock, for what is not decided by it: ids, logs, times that are shown.
 pub fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

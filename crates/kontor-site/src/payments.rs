@@ -65,7 +65,7 @@ enum State {
 }
 
 impl Calls {
-    /// None yet. What was journaled before now may have been asked for already.
+    /// None yet. What was journaled until now may have been asked for already.
     pub fn new(started_ms: u64, key_lifetime_ms: u64) -> Self {
         Self { known: BTreeMap::new(), parked: BTreeSet::new(), started_ms, key_lifetime_ms }
     }
@@ -75,7 +75,7 @@ impl Calls {
         let is_known = self.known.get(&call.payment).is_some_and(|known| known.call.attempt == call.attempt);
         if !is_known {
             let (id, was_parked) = (call.payment, self.parked.remove(&call.payment));
-            let may_be_done = was_parked || since.0 < self.started_ms;
+            let may_be_done = was_parked || since.0 <= self.started_ms;
             let state = State::Rests { until_ms: 0 };
             self.known.insert(id, Known { call, since_ms: since.0, failures: 0, may_be_done, state });
         }
@@ -248,7 +248,7 @@ mod tests {
             ("after", Operation::Refund, PAYMENT_PARK_MS, "look up", "parked"),
         ];
         for (begun, operation, age_ms, how, then) in rows {
-            let since = if begun == "after" { START_MS } else { START_MS - 1 };
+            let since = if begun == "after" { START_MS + 1 } else { START_MS };
             let mut calls = Calls::new(START_MS, DAY_MS);
             calls.begin(call(operation), SiteTime(since));
             let now = since + age_ms;

@@ -33,6 +33,7 @@ use crate::rows::SnapshotRows;
 pub struct Reader {
     rows: SnapshotRows,
     here: SiteId,
+    now: SiteTime,
 }
 
 /// All that is known of one SKU's stock.
@@ -97,8 +98,8 @@ pub struct LedgerPlace {
 }
 
 impl Reader {
-    pub(crate) fn new(rows: SnapshotRows, here: SiteId) -> Self {
-        Self { rows, here }
+    pub(crate) fn new(rows: SnapshotRows, here: SiteId, now: SiteTime) -> Self {
+        Self { rows, here, now }
     }
 
     /// The rows themselves.

@@ -10,7 +10,6 @@ use kontor_core::refusal::Stop;
 use kontor_core::time::SiteTime;
 use kontor_core::view::View;
 
-use crate::clock::wall_ms;
 use crate::rows::SnapshotRows;
 use crate::step::NotDone;
 
@@ -23,8 +22,8 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    pub(crate) fn new(rows: SnapshotRows, here: SiteId) -> Self {
-        Self { rows, changes: Changes::default(), here, now: SiteTime(wall_ms()) }
+    pub(crate) fn new(rows: SnapshotRows, here: SiteId, now: SiteTime) -> Self {
+        Self { rows, changes: Changes::default(), here, now }
     }
 
     /// What would happen if this were asked for now, after all that was rehearsed before.

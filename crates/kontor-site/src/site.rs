@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
@@ -13,11 +13,13 @@ use kontor_core::command::Request;
 use kontor_core::id::{CustomerId, PaymentId, Position, SiteId};
 use kontor_core::record::{TABLE_NAMES, TABLES_VERSION};
 use kontor_core::session::{Mark, Past};
+use kontor_core::time::SiteTime;
 use kontor_storage::directory::{DataDir, DirectoryError};
 use kontor_storage::journal::local::{LocalJournal, LocalOptions, LocalReader, OpenError as JournalOpenError};
 use kontor_storage::journal::{Journal, ReadError};
 use kontor_storage::tables::{Tables, TablesError, TablesOptions};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot::{self, error::RecvError};
+use tokio::sync::watch;
 
 use crate::bodies::Bodies;
 use crate::clock::Clock;
@@ -33,7 +35,7 @@ use crate::rehearsal::Rehearsal;
 use crate::reserve::Reserve;
 use crate::rows::{self, SnapshotRows, WriterRows};
 use crate::step::{self, Answer, NotDone, Step};
-use crate::writer::{self, Letter, Shared, Tickets, Writer};
+use crate::writer::{self, Letter, ReadIn, Shared, Tickets, Writer};
 
 /// How a site is opened.
 #[derive(Debug, Clone)]
@@ -99,6 +101,7 @@ struct Inner {
     feed: Feed,
     stopped: watch::Receiver<Option<String>>,
     reserve: Reserve,
+    clock: Arc<Clock>,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds the lock on the directory for as long as the site runs.
     _directory: Option<Arc<DataDir>>,
@@ -150,6 +153,29 @@ pub enum NotReadIn {
     /// The site has stopped.
     #[error("the site has stopped")]
     Stopped,
+}
+
+/// Groups of another site's journal that are kept, and will be folded although nobody waits.
+pub struct Reading {
+    folded: oneshot::Receiver<ReadIn>,
+    left: Option<Left>,
+}
+
+impl Reading {
+    /// Waits until they are folded: where they build on groups of other sites, until those are read in.
+    pub async fn folded(self) -> Result<Folded, NotReadIn> {
+        Self::ended(self.folded.await, self.left)
+    }
+
+    fn ended(folded: Result<ReadIn, RecvError>, left: Option<Left>) -> Result<Folded, NotReadIn> {
+        let folded = folded.map_err(|_| NotReadIn::Stopped)?;
+        let folded = folded.map_err(|(at, why)| NotReadIn::NotFolded { at: Box::new(at), why })?;
+        match left {
+            None => Ok(folded),
+            Some(Left::Gap(at)) => Err(NotReadIn::NotFolded { at: Box::new(at), why: NotFolded::Gap }),
+            Some(Left::NotKept(error)) => Err(error.into()),
+        }
+    }
 }
 
 impl Inner {
@@ -231,7 +257,7 @@ impl Site {
             end = Folded { term, seq: 0, last: 0, ..end };
         }
         let epoch = terms.last().map_or(Ok(0), |(term, journal)| recover::last_epoch(journal.as_ref(), *term))? + 1;
-        let clock = Clock::start(end.time);
+        let clock = Arc::new(Clock::start(end.time));
         let writer = step::Writer { site: id.clone(), term, epoch, nonce };
         let position = end.position();
         let mut step = Step::new(rows, writer, end).map_err(RecoverError::from)?;
@@ -247,7 +273,6 @@ impl Site {
         let shared = Arc::new(Shared {
             bodies: Bodies::new(),
             waiting: AtomicUsize::new(0),
-            clock_stepped_ms: AtomicI64::new(0),
             journals: Mutex::default(),
             silent: Mutex::default(),
             erased: Noted::default(),
@@ -259,7 +284,7 @@ impl Site {
             step,
             journal,
             reserve: reserve.clone(),
-            clock,
+            clock: clock.clone(),
             letters: inbox,
             shared: shared.clone(),
             tickets: Tickets::default(),
@@ -281,6 +306,7 @@ impl Site {
             feed,
             stopped: stopped_seen,
             reserve,
+            clock,
             writer: std::sync::Mutex::new(Some(thread)),
             _directory: disk.map(|(directory, _)| directory),
         };
@@ -304,7 +330,7 @@ impl Site {
 
     /// Rows at this moment.
     pub fn read(&self) -> Reader {
-        Reader::new(self.inner.rows(), self.inner.id.clone())
+        Reader::new(self.inner.rows(), self.inner.id.clone(), self.now())
     }
 
     /// Reads the journal of another site from now on, and after every start. Blocks.
@@ -328,10 +354,16 @@ impl Site {
         is_done.blocking_recv().map_err(|_| NotReadIn::Stopped)
     }
 
-    /// Reads in groups of another site's journal, in its order: keeps what follows from what was read
-    /// before, and folds it. Answers how far the journal is folded; groups that were read before change
-    /// nothing. Blocks, on the disk too, and where they build on groups of other sites until those are read in.
+    /// Reads in groups of another site's journal, in its order, and answers how far the journal is folded.
+    /// Blocks, on the disk too, and where they build on groups of other sites until those are read in.
     pub fn read_in(&self, peer: &SiteId, groups: &[Bytes]) -> Result<Folded, NotReadIn> {
+        let Reading { folded, left } = self.keep(peer, groups)?;
+        Reading::ended(folded.blocking_recv(), left)
+    }
+
+    /// Keeps groups of another site's journal that follow from what was read before, and has them folded;
+    /// groups that were read before change nothing. Blocks on the disk.
+    pub fn keep(&self, peer: &SiteId, groups: &[Bytes]) -> Result<Reading, NotReadIn> {
         let inner = &self.inner;
         let copy = inner.copies.of(peer).ok_or_else(|| NotReadIn::NotEnrolled(peer.clone()))?;
         let mut copy = lock(&copy);
@@ -340,18 +372,12 @@ impl Site {
         }
         let Taken { groups, left } = copy.take(groups);
         inner.copies.note(peer, copy.end().mark());
-        let (answer_to, answer) = oneshot::channel();
+        let (answer_to, folded) = oneshot::channel();
         let letter = Letter::Foreign(peer.clone(), groups, answer_to);
         inner.letters.send(letter).map_err(|_| NotReadIn::Stopped)?;
         // The next groups may be kept while these are folded, but they may not overtake them.
         drop(copy);
-        let folded = answer.blocking_recv().map_err(|_| NotReadIn::Stopped)?;
-        let folded = folded.map_err(|(at, why)| NotReadIn::NotFolded { at: Box::new(at), why })?;
-        match left {
-            None => Ok(folded),
-            Some(Left::Gap(at)) => Err(NotReadIn::NotFolded { at: Box::new(at), why: NotFolded::Gap }),
-            Some(Left::NotKept(error)) => Err(error.into()),
-        }
+        Ok(Reading { folded, left })
     }
 
     /// How much is kept of another site's journal; nothing if it is not read here.
@@ -414,7 +440,7 @@ impl Site {
 
     /// Where commands are tried out: what they would do, without doing it.
     pub fn rehearse(&self) -> Rehearsal {
-        Rehearsal::new(self.inner.rows(), self.inner.id.clone())
+        Rehearsal::new(self.inner.rows(), self.inner.id.clone(), self.now())
     }
 
     /// Rendered answers.
@@ -437,13 +463,18 @@ impl Site {
         self.inner.term
     }
 
+    /// Site time: the clock of everything that is decided.
+    pub fn now(&self) -> SiteTime {
+        self.inner.clock.now()
+    }
+
     /// How it is doing.
     pub fn status(&self) -> Status {
         let shared = &self.inner.shared;
         Status {
             waiting: shared.waiting.load(Ordering::Relaxed),
             end: self.inner.feed.end(),
-            clock_stepped_ms: shared.clock_stepped_ms.load(Ordering::Relaxed),
+            clock_stepped_ms: self.inner.clock.stepped_ms(),
             stopped: self.why_stopped(),
             silent: lock(&shared.silent).clone(),
             journals: lock(&shared.journals).clone(),

@@ -1,7 +1,7 @@
 //! The thread that feeds the step with real time, a journal and tables.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,7 +45,6 @@ pub(crate) type ReadIn = Result<Folded, (Folded, NotFolded)>;
 pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     pub(crate) waiting: AtomicUsize,
-    pub(crate) clock_stepped_ms: AtomicI64,
     pub(crate) journals: Mutex<BTreeMap<SiteId, ForeignJournal>>,
     /// Why nothing is written any more, if it is not.
     pub(crate) silent: Mutex<Option<String>>,
@@ -62,7 +61,7 @@ pub(crate) struct Writer {
     pub(crate) step: Step<WriterRows>,
     pub(crate) journal: Box<dyn Journal>,
     pub(crate) reserve: Reserve,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) letters: Receiver<Letter>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tickets: Tickets<Result<Answer, NotDone>>,
@@ -139,7 +138,6 @@ impl Writer {
     /// Blocks until there is something to do, and takes all that waits.
     fn wait_for_letters(&mut self) -> Vec<Input> {
         let now = self.clock.now();
-        self.shared.clock_stepped_ms.store(self.clock.stepped_ms(), Ordering::Relaxed);
         let due = self.step.next_timer().map_or(1_000, |at| at.0.saturating_sub(now.0));
         let mut inputs = Vec::new();
         match self.letters.recv_timeout(Duration::from_millis(due.min(1_000))) {

@@ -16,7 +16,6 @@ use kontor_core::time::SiteTime;
 use kontor_core::view::{KeyRange, ViewError, row, rows_of_sites};
 
 use super::Reader;
-use crate::clock::wall_ms;
 use crate::limits::{ORDERS_LOOKED_AT, PAGE_MAX};
 
 /// A cart as its buyer is shown it: with what holds now.
@@ -104,7 +103,7 @@ impl Reader {
     /// One cart of this site, with what holds now: by the very rules that its checkout would meet.
     pub fn cart_now(&self, id: CartId) -> Result<Option<CartNow>, ViewError> {
         let Some(cart) = self.cart(id)? else { return Ok(None) };
-        let now = SiteTime(wall_ms());
+        let now = self.now;
         let context =
             Context { now, site: &self.here, fresh_id: [0; 16], earliest_due: SiteTime::default(), heard: &[] };
         let mut lines = Vec::with_capacity(cart.lines.len());

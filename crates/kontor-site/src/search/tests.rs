@@ -59,7 +59,8 @@ impl Shop {
     }
 
     fn reader(&self) -> Reader {
-        Reader::new(SnapshotRows::new(self.rows.tables(), Arc::new([self.site.clone()])), self.site.clone())
+        let rows = SnapshotRows::new(self.rows.tables(), Arc::new([self.site.clone()]));
+        Reader::new(rows, self.site.clone(), SiteTime::default())
     }
 
     /// All pages of a query, and the rows that the worst of them read.
