@@ -78,7 +78,7 @@ impl Follower {
         }
     }
 
-    /// Follows the peer until its journal is stopped, or this site.
+    /// Follows the peer until this site has stopped.
     pub(crate) async fn run(mut self) {
         let client = match Client::new(&self.address.url, self.address.key.as_deref()) {
             Ok(client) => client,
@@ -116,7 +116,8 @@ impl Follower {
             }
             let now_ms = self.links.now_ms();
             match self.session.next(now_ms, self.chance.u64(..)) {
-                Next::Nothing => return,
+                // Its journal is read no further. What is here is given to it all the same.
+                Next::Nothing => return std::future::pending().await,
                 Next::Wait(until_ms) => {
                     let rest = Duration::from_millis(until_ms.saturating_sub(now_ms));
                     if timeout(rest, self.ear.notified()).await.is_ok() {
@@ -210,12 +211,18 @@ impl Follower {
         let peer = SiteId::parse(name).map_err(|error| error.to_string())?;
         let (site, link) = (self.site.clone(), peer.clone());
         let enrolled = tokio::task::spawn_blocking(move || site.enroll(&link)).await;
-        enrolled.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))?;
+        let enrolled = enrolled.map_err(|error| error.to_string())?;
+        let stopped = self.site.status().journals.get(&peer).and_then(|journal| journal.stopped.clone());
+        if let Err(error) = enrolled
+            && stopped.is_none()
+        {
+            return Err(with_causes(&error));
+        }
         let at = self.site.kept(&peer).unwrap_or_default();
         self.links.forget(&self.address.url);
         self.session = Session::new(at, self.links.now_ms());
         self.ear = self.links.ear(&peer);
-        if let Some(why) = self.site.status().journals.get(&peer).and_then(|journal| journal.stopped.clone()) {
+        if let Some(why) = stopped {
             self.session.stop();
             self.error = Some(why);
         }
@@ -326,10 +333,15 @@ impl Carrier for Road {
 /// Reads in what was brought of a journal that ends there, and was here up to `at`.
 pub(crate) async fn read_in(site: &Site, of: &SiteId, groups: Vec<Bytes>, end: GroupPlace, at: Mark) -> Came {
     let (site, of) = (site.clone(), of.clone());
-    let read = tokio::task::spawn_blocking(move || site.read_in(&of, &groups)).await;
-    match read {
-        Ok(Ok(folded)) => Came::Read(end, folded.mark()),
-        Ok(Err(NotReadIn::NotFolded { at: now, why })) => match why {
+    let kept = tokio::task::spawn_blocking(move || site.keep(&of, &groups)).await;
+    let folded = match kept {
+        Ok(Ok(reading)) => reading.folded().await,
+        Ok(Err(error)) => Err(error),
+        Err(_) => return Came::Over,
+    };
+    match folded {
+        Ok(folded) => Came::Read(end, folded.mark()),
+        Err(NotReadIn::NotFolded { at: now, why }) => match why {
             NotFolded::Gap if now.mark() != at => Came::Read(end, now.mark()),
             NotFolded::Gap | NotFolded::NotOfIt(_) | NotFolded::Older => {
                 Came::Failed(Trouble::NotOfIt, why.to_string())
@@ -337,10 +349,10 @@ pub(crate) async fn read_in(site: &Site, of: &SiteId, groups: Vec<Bytes>, end: G
             NotFolded::Stopped(why) => Came::Stopped(why),
             NotFolded::NotRead | NotFolded::Halted => Came::Over,
         },
-        Ok(Err(error @ (NotReadIn::NoRoom(_) | NotReadIn::NotKept(_)))) => {
+        Err(error @ (NotReadIn::NoRoom(_) | NotReadIn::NotKept(_))) => {
             Came::Failed(Trouble::NoRoom, with_causes(&error))
         }
-        Ok(Err(NotReadIn::NotEnrolled(_) | NotReadIn::Stopped)) | Err(_) => Came::Over,
+        Err(NotReadIn::NotEnrolled(_) | NotReadIn::Stopped) => Came::Over,
     }
 }
 

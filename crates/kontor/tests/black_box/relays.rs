@@ -47,6 +47,36 @@ fn a_site_reads_through_another_what_it_cannot_reach_itself() {
 }
 
 #[test]
+fn journals_that_build_on_each_other_are_read_through_one_peer() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let us = Region::new(folder.path(), "us", None);
+    let east = Region::new(folder.path(), "east", Some(us.code_for("east")));
+    let west = Region::new(folder.path(), "west", Some(us.code_for("west")));
+    west.adds("APPLE");
+    west.post("/api/v1/locations", &json!({"id": "depot", "name": "Depot"}));
+    west.post("/api/v1/stock/receive", &json!({"sku": "APPLE", "location": "depot", "quantity": 30}));
+    let here = |region: &Region| {
+        let stock = region.server().client().get("/api/v1/stock/APPLE").expect("up");
+        if stock.is_success() { stock.json()["levels"][0]["sellable_here"].as_i64() } else { None }
+    };
+    until("all hold a share", || [&us, &east, &west].iter().all(|region| here(region) >= Some(5)));
+    // More than west can give: east gives what it has of west.
+    let line = json!({"sku": "APPLE", "location": "depot", "quantity": 28});
+    let reserve = || us.server().client().post("/api/v1/reservations", "many", &json!({"lines": [line]})).expect("up");
+    until("us has borrowed of both", || reserve().is_success());
+
+    // What east has given comes first, by its name, and nobody can follow it without what west gave before.
+    let store = Region::store(folder.path(), "store-s1", us.code_for("store-s1"));
+    let reads = |of: &Region| store.link_to(of.name)["read"] == of.get("/api/v1/sites")["end"];
+    until("the store reads both through us", || reads(&east) && reads(&west) && reads(&us));
+    assert_eq!(store.get("/api/v1/stock/APPLE")["totals"]["reserved"], 28);
+    for mut region in [us, east, west, store] {
+        region.stop();
+        assert_sound(&region.data);
+    }
+}
+
+#[test]
 fn a_site_hears_through_others_that_it_has_lost_the_end_of_its_journal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut us = Region::new(folder.path(), "us", None);

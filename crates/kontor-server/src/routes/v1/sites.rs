@@ -17,6 +17,7 @@ use kontor_api::site::{
 use kontor_core::group::Digest;
 use kontor_core::id::{Position, SiteId};
 use kontor_core::session::{Mark, Past};
+use kontor_site::Site;
 use kontor_site::clock::Stopwatch;
 use kontor_site::feed::Feed;
 use kontor_site::foreign::NotFolded;
@@ -312,25 +313,34 @@ pub(crate) async fn take(
     let reading = async {
         let taking = taking.lock_owned().await;
         let (site, giver) = (app.site.clone(), giver.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = tokio::spawn(async move {
             // Also when nobody waits for it any more: the next part comes after this one.
             let _taking = taking;
-            if site.kept(&giver).is_none() {
-                site.enroll(&giver)?;
-            }
-            if groups.is_empty() { Ok(()) } else { site.read_in(&giver, &groups).map(drop) }
+            read_in(site, giver, groups).await
         });
-        read.await.map_err(|_| Problem::internal("reading in a journal panicked"))
+        read.await.map_err(|_| Problem::internal("reading in a journal panicked"))?
     };
     // It may build on what others have written and is not here yet: then what is kept is told meanwhile.
     if let Ok(read) = timeout(GIVEN_PATIENCE, reading).await {
-        not_read_in(read?)?;
+        read?;
     }
     let holds = links::held(&app.site.kept(&giver).unwrap_or_default());
     json(StatusCode::OK, &JournalTaken { holds })
 }
 
-fn not_read_in(read: Result<(), NotReadIn>) -> Result<(), Problem> {
+/// Keeps what a site gives of its journal, and waits until it is folded.
+async fn read_in(site: Site, giver: SiteId, groups: Vec<Bytes>) -> Result<(), Problem> {
+    let kept = tokio::task::spawn_blocking(move || {
+        if site.kept(&giver).is_none() {
+            site.enroll(&giver)?;
+        }
+        if groups.is_empty() { Ok(None) } else { site.keep(&giver, &groups).map(Some) }
+    });
+    let read = match kept.await.map_err(|_| Problem::internal("keeping a journal panicked"))? {
+        Ok(None) => return Ok(()),
+        Ok(Some(reading)) => reading.folded().await,
+        Err(error) => Err(error),
+    };
     let Err(error) = read else { return Ok(()) };
     Err(match &error {
         // The answer says where to go on.
