@@ -40,8 +40,12 @@ impl Other {
     pub(super) fn to(&mut self, until: (u32, u64), rows: &WriterRows, report: &mut Report) -> Result<(), RecoverError> {
         for (term, journal) in self.terms.iter().filter(|(term, _)| *term <= until.0) {
             let last = if *term == until.0 { until.1.min(journal.end()) } else { journal.end() };
-            while !self.stuck && (self.at.term, self.at.seq) < (*term, last) {
+            while !self.stuck && self.at.term <= *term {
                 let after = if self.at.term == *term { self.at.seq } else { 0 };
+                // Nothing may have been written in it yet.
+                if after >= last {
+                    break;
+                }
                 let room = usize::try_from(last - after).unwrap_or(usize::MAX).min(RECOVER_GROUPS_PER_WRITE);
                 let mut batch = Overlay::new(rows);
                 let groups = journal.read(after, room, 16 << 20)?;

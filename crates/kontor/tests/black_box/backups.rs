@@ -33,6 +33,8 @@ fn a_backup_under_load_is_restored_as_a_new_term() {
     assert_sound(&data);
 
     succeed(&["restore", word(&backup), "--data", word(&restored)]);
+    // Nothing was written in the new term yet.
+    assert_sound(&restored);
     let server = Server::try_start(serve_small(&restored)).expect("a good copy");
     let mut client = server.client();
     let findings = Ledger::audit(&mut client, &ledger.writes_known_in(&known), 0);
