@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 use crate::access::{Holder, May, digest_of};
 use crate::app::App;
 use crate::convert::Audience;
-use crate::idempotency::{bytes_of, read_json};
+use crate::idempotency::{bytes_of, names_of, read_json};
 use crate::ids::Ids;
 use crate::problem::Problem;
 
@@ -188,6 +188,12 @@ impl<T: DeserializeOwned> FromRequest<App> for Asking<T> {
 
 async fn json_of<T: DeserializeOwned>(request: Request<Body>, app: &App) -> Result<T, Problem> {
     let (head, body) = request.into_parts();
+    if let Some(query) = head.uri.query().filter(|query| !query.is_empty()) {
+        return Err(Problem::invalid(
+            "query",
+            format!("no parameter is known here, and {} was given", names_of(query)),
+        ));
+    }
     read_json(&bytes_of(&head.headers, body, app).await?)
 }
 

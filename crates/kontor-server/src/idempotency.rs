@@ -18,7 +18,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kontor_api::{Code, path};
 use kontor_core::command::Idempotency;
-use kontor_core::id::{Actor, RequestId};
+use kontor_core::id::{Actor, RequestId, Sku};
+use kontor_core::refusal::Refusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -95,6 +96,15 @@ impl Asked {
             Some(Precondition::Revision(revision)) => Ok(Some(revision)),
             // Revisions count edits from 1, so this one is never the newest.
             Some(Precondition::Nothing) => Ok(Some(0)),
+        }
+    }
+
+    /// A refusal as the caller may know it: to whoever has no key, a draft is not there.
+    pub(crate) fn as_told(&self, problem: Problem) -> Problem {
+        let is_hidden = problem.code() == Code::ProductDraft && self.actor.as_str() == BUYER;
+        match problem.fact("sku").filter(|_| is_hidden).and_then(|sku| Sku::parse(sku).ok()) {
+            Some(sku) => Refusal::UnknownSku { sku }.into(),
+            None => problem,
         }
     }
 
@@ -213,7 +223,7 @@ fn fingerprint(path: &str, precondition: Option<Precondition>, body: &impl Seria
 
 /// The names of parameters, without their values: what a caller puts there by mistake may be a key, and
 /// a problem is logged.
-fn names_of(query: &str) -> String {
+pub(crate) fn names_of(query: &str) -> String {
     let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }

@@ -30,7 +30,7 @@ use super::changes::{As, answer_as, slot};
 use super::json;
 use crate::access::Access;
 use crate::app::App;
-use crate::extract::{Admin, Named, Params, Peer, Sent};
+use crate::extract::{Admin, Named, Nothing, Params, Peer, Sent};
 use crate::idempotency::bytes_up_to;
 use crate::limits::{GIVEN_PATIENCE, HEARTBEAT, SITES_REST};
 use crate::links;
@@ -46,7 +46,12 @@ use crate::problem::Problem;
     responses((status = 200, description = "This site and the others", content(
         (Sites = "application/json"), (String = "text/event-stream")))),
 )]
-pub(crate) async fn list(State(app): State<App>, _: Admin, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    _: Admin,
+    Params(Nothing {}): Params<Nothing>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     match answer_as(&headers)? {
         As::Json => json(StatusCode::OK, &app.links.of(&app.site)),
         As::Stream => stream(&app),

@@ -107,7 +107,7 @@ pub(crate) async fn submit(app: &App, asked: &Asked, command: Command) -> Result
         app.submit(asked, command).await.map(Written::Here)
     };
     match done {
-        Err(problem) => elsewhere(app, asked, problem).await.map(Written::Answered),
+        Err(problem) => elsewhere(app, asked, asked.as_told(problem)).await.map(Written::Answered),
         done => done,
     }
 }

@@ -116,16 +116,15 @@ impl Asked {
             });
         }
         let sellable = locations.iter().any(|location| location.sellable);
-        let archived = (stock.item.status == Status::Archived).then_some(Code::ProductArchived);
         let first = locations.iter().find_map(|location| location.code.clone());
-        let code = archived.map(|code| code.as_str().to_owned()).or(first);
+        let code = not_for_sale(stock.item.status).map(|(code, _)| code.as_str().to_owned()).or(first);
         let code = code.or_else(|| locations.is_empty().then(|| Code::InsufficientStock.as_str().to_owned()));
         Ok(Explanation {
             sku: self.sku.to_string(),
             product_id: stock.item.product.to_string(),
             quantity: self.quantity,
             sellable,
-            summary: self.summary(sellable, archived.is_some(), &locations),
+            summary: self.summary(sellable, stock.item.status, &locations),
             code: code.filter(|_| !sellable),
             locations,
             next_page_token,
@@ -164,10 +163,10 @@ impl Asked {
         Ok((holds.collect::<Result<_, Problem>>()?, token))
     }
 
-    fn summary(&self, sellable: bool, archived: bool, locations: &[ExplainedLocation]) -> String {
+    fn summary(&self, sellable: bool, status: Status, locations: &[ExplainedLocation]) -> String {
         let (quantity, sku) = (self.quantity, &self.sku);
-        if archived {
-            return format!("{sku} is not sold: its product is archived.");
+        if let Some((_, why)) = not_for_sale(status) {
+            return format!("{sku} is not sold: its product is {why}.");
         }
         if sellable {
             let places = locations.iter().filter(|at| at.sellable).map(|at| at.level.location.as_str());
@@ -189,6 +188,15 @@ fn place(text: &str) -> Option<(SiteTime, ReservationId)> {
     Some((SiteTime(due.parse().ok()?), ReservationId::parse(id).ok()?))
 }
 
+/// Why products of a status are not sold, by code and word.
+fn not_for_sale(status: Status) -> Option<(Code, &'static str)> {
+    match status {
+        Status::Archived => Some((Code::ProductArchived, "archived")),
+        Status::Draft => Some((Code::ProductDraft, "a draft")),
+        Status::Active => None,
+    }
+}
+
 /// What a reservation would be told.
 struct Verdict {
     promisable: i64,
@@ -205,12 +213,11 @@ impl Verdict {
         let wanted = i64::try_from(quantity).unwrap_or(i64::MAX);
         let refuses = item.selling.policy.refuses();
         let elsewhere = elsewhere(&at.rows, &at.home, here);
-        let code = match item.status {
-            Status::Archived => Some(Code::ProductArchived),
-            Status::Draft => Some(Code::ProductDraft),
-            Status::Active if refuses && wanted > promisable && elsewhere > 0 => Some(Code::QuotaExhaustedHere),
-            Status::Active if refuses && wanted > promisable => Some(Code::InsufficientStock),
-            Status::Active => None,
+        let code = match not_for_sale(item.status) {
+            Some((code, _)) => Some(code),
+            None if refuses && wanted > promisable && elsewhere > 0 => Some(Code::QuotaExhaustedHere),
+            None if refuses && wanted > promisable => Some(Code::InsufficientStock),
+            None => None,
         };
         Self { promisable, elsewhere, code }
     }
@@ -258,15 +265,15 @@ fn sentences(item: &Item, at: &LocationLevel, here: &SiteId, verdict: &Verdict, 
     if !item.selling.policy.refuses() {
         said.push("Sales are not refused for want of units, by the policy of the variant.".into());
     } else if item.selling.backorder_limit > 0 {
-        said.push(format!("Up to {} more may be promised as a backorder.", item.selling.backorder_limit));
+        said.push(format!(
+            "Up to {} more than there are may be promised as a backorder.",
+            item.selling.backorder_limit
+        ));
     }
-    said.push(match verdict.code {
-        None => format!("A reservation of {quantity} would succeed."),
-        Some(Code::ProductArchived) => {
-            format!("A reservation of {quantity} would be refused: the product is archived.")
-        }
-        Some(Code::ProductDraft) => format!("A reservation of {quantity} would be refused: the product is a draft."),
-        Some(code) => format!(
+    said.push(match (not_for_sale(item.status), verdict.code) {
+        (Some((_, why)), _) => format!("A reservation of {quantity} would be refused: the product is {why}."),
+        (None, None) => format!("A reservation of {quantity} would succeed."),
+        (None, Some(code)) => format!(
             "A reservation of {quantity} would be refused with {}: {} can be promised.",
             code.as_str(),
             verdict.promisable

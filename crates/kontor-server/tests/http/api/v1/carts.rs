@@ -42,6 +42,41 @@ fn with(token: &str, request: &str) -> String {
     format!("{line}\nX-Cart-Token: {token}\n{rest}")
 }
 
+/// Who has no key learns nothing of drafts, as everywhere.
+#[tokio::test]
+async fn a_draft_is_not_there_for_a_guest() {
+    let shop = priced().await;
+    let draft = r#"{"id": "secret", "sku": "SECRET", "title": "Secret", "status": "draft"}"#;
+    assert_eq!(shop.ask(&format!("POST /api/v1/products\n\n{draft}")).await.status, 201);
+    let open = "POST /api/v1/carts\n\n{\"currency\": \"EUR\", \"lines\": [{\"sku\": \"SECRET\", \"quantity\": 1}]}";
+    assert_eq!(shop.ask_as_anybody(open).await.json()["code"], "unknown_sku");
+    assert_eq!(shop.ask(open).await.json()["code"], "product_draft");
+    let (id, token) = filled(&shop, 1).await;
+    let add = format!(
+        "POST /api/v1/carts/{id}/lines\nIdempotency-Key: a\n\n{{\"lines\": [{{\"sku\": \"SECRET\", \"quantity\": 1}}]}}"
+    );
+    let added = shop.ask_as_anybody(&with(&token, &add)).await.json();
+    assert_eq!((&added["code"], &added["product_id"]), (&json!("unknown_sku"), &Value::Null));
+    let explained = shop.ask("GET /api/v1/stock/SECRET/explain").await.json();
+    assert_eq!(
+        (&explained["code"], &explained["summary"]),
+        (&json!("product_draft"), &json!("SECRET is not sold: its product is a draft."))
+    );
+}
+
+/// What a cart would hold is tried under a name that is no other reservation's.
+#[tokio::test]
+async fn the_name_of_a_reservation_changes_nothing_about_carts() {
+    let shop = priced().await;
+    let id = "res_00000000000000000000000000000000";
+    let lines = r#"[{"sku": "DESK", "location": "berlin", "quantity": 1}]"#;
+    let hold = format!("POST /api/v1/reservations\nIdempotency-Key: nil\n\n{{\"id\": \"{id}\", \"lines\": {lines}}}");
+    assert_eq!(shop.ask(&hold).await.status, 201);
+    let (cart, token) = filled(&shop, 1).await;
+    let read = shop.ask_as_anybody(&with(&token, &format!("GET /api/v1/carts/{cart}"))).await;
+    assert_eq!(codes(&read.json()), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_guest_fills_a_cart_and_sees_what_is_missing() {
     let shop = priced().await;

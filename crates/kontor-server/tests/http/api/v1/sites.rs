@@ -224,6 +224,8 @@ async fn questions_of_sites_are_checked() {
         ("GET /api/v1/sites/journal?site=west&term=0&after=0&digest=00", "invalid_request"),
         ("GET /api/v1/sites/journal?site=west&term=1&after=99", "invalid_request"),
         ("POST /api/v1/sites\n\n{\"site\": \"main\"}", "invalid_request"),
+        ("POST /api/v1/sites?dry_run=true\n\n{\"site\": \"east\"}", "invalid_request"),
+        ("GET /api/v1/sites?of=east", "invalid_request"),
         ("POST /api/v1/sites\n\n{\"site\": \"Not a name\"}", "invalid_request"),
         ("POST /api/v1/sites/links\n\n{\"code\": \"http://127.0.0.1:1\"}", "invalid_request"),
         ("POST /api/v1/sites/links\n\n{\"code\": \"kon_a_b\"}", "invalid_request"),
