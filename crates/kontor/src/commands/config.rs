@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use super::serve::payments;
 use crate::config::{Config, ServeArgs};
 use crate::print::{self, Style};
+use crate::telemetry;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -16,7 +18,9 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, style: Style) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check(args) => {
-            Config::resolve(args)?;
+            let config = Config::resolve(args)?;
+            telemetry::filter(&config.log)?;
+            payments(&config)?;
             match style {
                 Style::Json => print::json(&serde_json::json!({ "ok": true })),
                 Style::Table => print::line("the settings are right"),

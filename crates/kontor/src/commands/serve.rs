@@ -44,7 +44,8 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
     let limits = limits(&config, raise_open_files());
     // Whoever reads the line that says "listening" may send a signal at once.
     let mut signals = Signals::listen().context("signals cannot be listened for")?;
-    // The address is taken first: a taken port is told before the journal is touched.
+    // What may be wrong is looked at first: wrong settings and a taken port are told before the journal is touched.
+    let payments = Some(payments(&config)?);
     let listener = listen(config.listen).await?;
     let site = open(&config)?;
     let persons = Arc::new(persons(&config, &site)?);
@@ -81,7 +82,6 @@ async fn serve(config: Config, logs: Arc<Logs>) -> anyhow::Result<ExitCode> {
 
     let driven = tokio::spawn(peers.run(config.join.clone(), wishes));
     let version = env!("CARGO_PKG_VERSION");
-    let payments = Some(payments(&config)?);
     let (metrics, address) = (Some(metrics), advertised);
     let fault_injection = config.fault_injection;
     if fault_injection {
@@ -152,7 +152,7 @@ fn limits(config: &Config, files: u64) -> Limits {
 }
 
 /// Where payments are made.
-fn payments(config: &Config) -> anyhow::Result<Payments> {
+pub(crate) fn payments(config: &Config) -> anyhow::Result<Payments> {
     let secret = |text: &Option<String>| text.clone().and_then(Secret::new);
     let webhooks = config.payment_webhook_secret.iter().filter_map(|text| Secret::new(text.as_str())).collect();
     let secrets = Secrets { key: secret(&config.payment_secret_key), webhooks };

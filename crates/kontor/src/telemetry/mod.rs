@@ -29,9 +29,14 @@ impl Drop for Logs {
     }
 }
 
+/// What is logged.
+pub(crate) fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(text).with_context(|| format!("{text:?} is not a log filter"))
+}
+
 /// Starts JSON logs on standard error.
 pub(crate) fn logs(filter: &str) -> anyhow::Result<Logs> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is not a log filter"))?;
+    let filter = self::filter(filter)?;
     let lines = Lines::to(std::io::stderr()).context("the thread that writes logs could not be started")?;
     let logs = tracing_subscriber::fmt().event_format(JsonLines).with_writer(lines.clone()).with_env_filter(filter);
     logs.try_init().map_err(|error| anyhow::anyhow!("logs could not be started: {error}"))?;

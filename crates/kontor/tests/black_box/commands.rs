@@ -53,6 +53,8 @@ fn wrong_settings_are_named_and_the_exit_code_says_so() {
         ("KONTOR_LISTEN", "nowhere", "--listen"),
         ("KONTOR_PUBLIC_RATE", "fast", "REQUESTS/SECONDS"),
         ("KONTOR_CONFIG", "no-such-file.toml", "no-such-file.toml"),
+        ("KONTOR_LOG", "bogus=nope=x", "log filter"),
+        ("KONTOR_PAYMENTS", "http", "KONTOR_PAYMENT_SECRET_KEY"),
     ] {
         let (status, said) = check(name, value);
         assert!(!status && said.contains(word), "{name}={value}: {said}");
