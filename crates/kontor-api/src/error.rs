@@ -103,7 +103,7 @@ codes! {
     /// Fewer units of the reservation are left to hand out.
     InsufficientCommitted "insufficient_committed" 409 false true "Not enough is left of the reservation";
     /// The reservation is no longer held; to hand out, it is not committed. `status_now` says what it is.
-    ReservationEnded "reservation_ended" 409 false true "The reservation has ended";
+    ReservationEnded "reservation_ended" 409 false true "The reservation is not in a state for that";
     /// The product is no longer for sale.
     ProductArchived "product_archived" 409 false true "The product is archived";
     /// The product is not for sale yet.

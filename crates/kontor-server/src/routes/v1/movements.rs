@@ -59,6 +59,11 @@ pub(crate) async fn list(
         if reader.item(&sku)?.is_none() {
             return Err(Refusal::UnknownSku { sku: sku.clone() }.into());
         }
+        if let Some(location) = &location
+            && reader.location(location)?.is_none()
+        {
+            return Err(Refusal::UnknownLocation { location: location.clone() }.into());
+        }
         let rows = reader.movements(&sku, location.as_ref(), before.as_ref(), size + 1)?;
         let query = [("sku", Some(sku.as_str())), ("location", location.as_ref().map(LocationId::as_str))];
         page(&list, size, &query, rows, written_place, |line| convert::movement(&sku, line).map(Some))

@@ -52,6 +52,7 @@ pub(crate) struct ListParams {
     /// active ones alone.
     status: Option<String>,
     /// `name:value`: only with this attribute, of the product or of a variant. May be given more than once.
+    #[param(required = false)]
     attribute: Vec<String>,
     /// Lays titles, attributes and prices of this market over the products'.
     #[param(max_length = 32)]
