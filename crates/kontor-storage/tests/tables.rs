@@ -348,9 +348,38 @@ fn tables_are_open_once_and_say_when_they_are_damaged() {
     tables.flush().expect("flushed");
     drop(tables);
 
-    let keyspaces = dir.path().join("keyspaces");
+    assert!(truncate_files(dir.path()) > 0);
+    let opened = Tables::fjall(dir.path(), &NAMES, SMALL);
+    let damaged = opened.and_then(|tables| {
+        let snapshot = tables.snapshot();
+        snapshot.range(Table(0), Bound::Unbounded, Bound::Unbounded).try_for_each(|row| row.map(drop))
+    });
+    assert!(matches!(damaged, Err(TablesError::Damaged { .. })), "{damaged:?}");
+}
+
+/// Files are merged by a thread that nobody waits for.
+#[test]
+fn whoever_writes_is_told_when_files_cannot_be_merged() {
+    let dir = TempDir::new().expect("a directory");
+    let tables = Tables::fjall(dir.path(), &NAMES, SMALL).expect("new");
+    let write = |numbers: std::ops::Range<u64>| {
+        numbers.into_iter().try_for_each(|number| {
+            let mut batch = Batch::new();
+            batch.put(Table(0), number.to_le_bytes().to_vec(), vec![1; 100]);
+            tables.write(batch)
+        })
+    };
+    write(0..500).expect("written");
+    tables.flush().expect("flushed");
+    assert!(truncate_files(dir.path()) > 0);
+    let failed = write(500..20_000).expect_err("files are merged again and again");
+    assert!(!matches!(failed, TablesError::Locked { .. }), "{failed}");
+}
+
+/// Cuts every file of rows in half. Answers how many there are.
+fn truncate_files(dir: &Path) -> usize {
     let mut changed = 0;
-    for keyspace in fs::read_dir(keyspaces).expect("a directory") {
+    for keyspace in fs::read_dir(dir.join("keyspaces")).expect("a directory") {
         let files = keyspace.expect("an entry").path().join("tables");
         for file in fs::read_dir(files).into_iter().flatten() {
             let file = file.expect("an entry").path();
@@ -359,13 +388,7 @@ fn tables_are_open_once_and_say_when_they_are_damaged() {
             changed += 1;
         }
     }
-    assert!(changed > 0);
-    let opened = Tables::fjall(dir.path(), &NAMES, SMALL);
-    let damaged = opened.and_then(|tables| {
-        let snapshot = tables.snapshot();
-        snapshot.range(Table(0), Bound::Unbounded, Bound::Unbounded).try_for_each(|row| row.map(drop))
-    });
-    assert!(matches!(damaged, Err(TablesError::Damaged { .. })), "{damaged:?}");
+    changed
 }
 
 #[test]

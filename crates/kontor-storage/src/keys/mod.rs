@@ -236,9 +236,7 @@ impl KeyStore {
         may_be: impl FnOnce() -> Result<bool, E>,
         new: impl FnOnce() -> NewKey,
     ) -> Result<Option<Key>, E> {
-        if let Some(key) = self.get(name)? {
-            return Ok(Some(key));
-        }
+        // Also to find one: its name may be on its way to the disk.
         let _changing = self.changing(name);
         if let Some(key) = self.get(name)? {
             return Ok(Some(key));

@@ -11,6 +11,7 @@
 //!
 //! A record of nothing but zeros is a key that was destroyed, and whose file was not removed any more.
 
+use std::fs;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -79,7 +80,10 @@ impl Record {
         let (new, file) = (dir.join(NEW).join(hex(name)), file_of(dir, name));
         create_private_dir(folder_of(&file))?;
         write_new(&new, &self.0)?;
-        put(&new, &file)
+        put(&new, &file).inspect_err(|_| {
+            // Whoever found it would take it for durable. If it cannot be removed either, the error says enough.
+            let _ = fs::remove_file(&file);
+        })
     }
 
     fn part<const N: usize>(&self, at: usize) -> [u8; N] {

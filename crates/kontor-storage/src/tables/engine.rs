@@ -20,7 +20,7 @@ use std::{fs, io};
 
 use bytes::Bytes;
 use fjall::config::{FilterPolicy, FilterPolicyEntry, PinningPolicy};
-use fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, Readable};
+use fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::key_filter::Trace;
 use super::known_keys::KnownKeys;
@@ -188,6 +188,9 @@ impl FjallTables {
         rows: impl Iterator<Item = (&'r Bytes, Option<&'r Bytes>)>,
     ) -> Result<(), TablesError> {
         let ingest = || {
+            // A merge that failed has ended the engine's thread, which only this tells: files are read as before,
+            // and would be added for ever.
+            self.shared.database.persist(PersistMode::Buffer)?;
             let keyspace = self.keyspace(table);
             let EngineTable { is_empty, known, .. } = self.table(table);
             is_empty.store(false, Ordering::Release);

@@ -104,8 +104,13 @@ pub enum TablesError {
         /// The directory of the tables.
         path: PathBuf,
     },
-    /// An earlier write failed. Nothing is written any more until the tables are opened again.
-    #[error("the tables in {} take no more after a failed write", path.display())]
+    /// An earlier write failed, or files could not be merged. Nothing is written any more until the tables are
+    /// opened again.
+    #[error(
+        "the tables in {} take no more after a failed write or merge: there was no room, or a file is damaged; \
+         if it happens again with room on the disk, delete the directory, and it is made again from the journal",
+        path.display()
+    )]
     Poisoned {
         /// The directory of the tables.
         path: PathBuf,
