@@ -142,9 +142,12 @@ impl Reader {
         })
     }
 
-    /// One location, with its home site.
+    /// One location, with its home site. Where several sites have opened it, it is this one's, as for whoever
+    /// decides.
     pub fn location(&self, id: &LocationId) -> Result<Option<(SiteId, Location)>, ViewError> {
-        Ok(rows_of_sites::<Location>(&self.rows, id)?.into_iter().next())
+        let homes = rows_of_sites::<Location>(&self.rows, id)?;
+        let own = homes.iter().position(|(site, _)| *site == self.here);
+        Ok(homes.into_iter().nth(own.unwrap_or(0)))
     }
 
     /// Locations by id, after one of them.

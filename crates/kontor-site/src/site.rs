@@ -294,6 +294,7 @@ impl Site {
         writer.show_journals();
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(OpenError::Thread)?;
+        sites.sort();
         let feed = Feed { terms: Arc::new(terms), end: end_seen };
         let inner = Inner {
             id,
