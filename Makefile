@@ -34,7 +34,7 @@ lint: ## Formatting, clippy and the links in the documents: what a reviewer shou
 test: ## Everything before a change is handed in: lint, all tests, simulated faults, random requests (15 minutes at first)
 	tools/test.sh
 
-prove: ## The long forms: 50 crashes, power cuts, 1,000 bit flips, 10,000 seeds, licences (about two hours)
+prove: ## The long forms: 50 crashes, power cuts, 1,000 bit flips, 10,000 seeds, licences (one to two hours)
 	tools/prove.sh
 
 bench: ## Measure against a bare HTTP server and an ordinary service on PostgreSQL, on this machine

@@ -118,7 +118,9 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     if is_api {
         statuses.extend([400, 401, 429]);
     }
-    if path.contains('{') || needs_key || path == path::MOVEMENTS {
+    // Lists that ask for a location or an SKU by name.
+    let names_something = method == "get" && [path::MOVEMENTS, path::PRODUCTS, path::STOCK].contains(&path);
+    if path.contains('{') || needs_key || names_something {
         statuses.insert(404);
     }
     // Some of it is for keys of sites, and some of it is not.
