@@ -373,7 +373,7 @@ fn whoever_writes_is_told_when_files_cannot_be_merged() {
     tables.flush().expect("flushed");
     assert!(truncate_files(dir.path()) > 0);
     let failed = write(500..20_000).expect_err("files are merged again and again");
-    assert!(!matches!(failed, TablesError::Locked { .. }), "{failed}");
+    assert!(matches!(failed, TablesError::Poisoned { .. }), "{failed}");
 }
 
 /// Cuts every file of rows in half. Answers how many there are.

@@ -104,7 +104,7 @@ impl Reader {
     pub fn cart_now(&self, id: CartId) -> Result<Option<CartNow>, ViewError> {
         let Some(cart) = self.cart(id)? else { return Ok(None) };
         let now = self.now;
-        // What would be held has a name that nobody has used: any other could be somebody's.
+        // What would be held is named like the cart: one name for all could be a reservation of somebody's.
         let context = Context { now, site: &self.here, fresh_id: id.0, earliest_due: SiteTime::default(), heard: &[] };
         let mut lines = Vec::with_capacity(cart.lines.len());
         for line in &cart.lines {
